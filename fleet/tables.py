@@ -108,11 +108,7 @@ def _container_columns() -> Iterable[Column[tuple[Sweep, Visit, Sample]]]:
 
     def size(name: str, field: str) -> Iterable[Column[tuple[Sweep, Visit, Sample]]]:
         yield sample(name, "DOUBLE", field)
-        yield Column(
-            f"{name}_unit",
-            "VARCHAR",
-            lambda source: None if getattr(source[2], field) is None else "bytes",
-        )
+        yield Column(f"{name}_unit", "VARCHAR", lambda _source: "bytes")
 
     yield Column("host", "SYMBOL", lambda source: source[1].host.name)
     yield Column("container", "SYMBOL", lambda source: source[2].id[:12])
