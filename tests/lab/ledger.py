@@ -1,0 +1,84 @@
+"""The ledger of a lab: what must be undone, written down before it is done.
+
+Whoever undoes reads it from the end: the lab itself when it closes, and its janitor when the lab's
+process died without closing. Two may undo the same thing; all of it bears that.
+"""
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.lab.pids import Pid, kill_all, marked
+
+FILE = "ledger"
+Entry = dict[str, Any]
+
+
+class Ledger:
+    """An append-only file of entries, each undone at most once by its owner."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self._last = 0
+
+    def note(self, **entry: Any) -> int:
+        """Write down one thing to undo; its number is for `struck`."""
+        self._last += 1
+        self._append({"n": self._last, **entry})
+        return self._last
+
+    def process(self, pid: Pid) -> int:
+        """A process to kill."""
+        return self.note(do="kill", pid=pid.number, started=pid.started)
+
+    def command(self, argv: Sequence[str | Path]) -> int:
+        """A command to run, which bears being run in vain."""
+        return self.note(do="run", argv=[str(word) for word in argv])
+
+    def strike(self, number: int) -> None:
+        """Somebody has undone it already."""
+        self._append({"struck": number})
+
+    def _append(self, entry: Entry) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+def entries(folder: Path) -> list[Entry]:
+    """What is still to be undone, the latest first."""
+    noted: dict[int, Entry] = {}
+    path = folder / FILE
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):  # the last line of a writer that was killed
+            entry = json.loads(line)
+            noted.pop(entry["struck"], None) if "struck" in entry else noted.update(
+                {entry["n"]: entry}
+            )
+    return list(reversed(noted.values()))
+
+
+def undo(folder: Path) -> None:
+    """Undo all that the ledger of this folder names, then remove the folder."""
+    for entry in entries(folder):
+        if entry["do"] == "kill":
+            pid = Pid(entry["pid"], entry["started"])
+            pid.signal(signal.SIGKILL)
+        elif entry["do"] == "run":
+            subprocess.run(  # what it undoes may be gone already
+                entry["argv"], check=False, capture_output=True, stdin=subprocess.DEVNULL
+            )
+    kill_all(lambda: marked(str(folder)))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def undo_orphans(root: Path) -> None:
+    """Undo the labs under this folder whose owners died and whose janitors died too."""
+    for folder in root.glob("run-*"):
+        number, started = folder.name.split("-")[1:3]
+        if not Pid(int(number), int(started)).alive:
+            undo(folder)
