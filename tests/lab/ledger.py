@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.lab.pids import Pid, kill_all, marked
+from tests.lab.pids import Pid, contained, kill_all, marked
 
 FILE = "ledger"
 Entry = dict[str, Any]
@@ -64,16 +64,29 @@ def entries(folder: Path) -> list[Entry]:
 
 def undo(folder: Path) -> None:
     """Undo all that the ledger of this folder names, then remove the folder."""
+    kill_all(lambda: marked(str(folder)))
     for entry in entries(folder):
-        if entry["do"] == "kill":
+        if entry["do"] == "contained":
+            end_containers(Path(entry["folder"]))
+        elif entry["do"] == "kill":
             pid = Pid(entry["pid"], entry["started"])
             pid.signal(signal.SIGKILL)
         elif entry["do"] == "run":
             subprocess.run(  # what it undoes may be gone already
                 entry["argv"], check=False, capture_output=True, stdin=subprocess.DEVNULL
             )
-    kill_all(lambda: marked(str(folder)))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_containers(folder: Path) -> None:
+    """Kill what is left of an engine's containers, whose folders these are, and their cgroups."""
+    ids = [entry.name for entry in folder.glob("*")]
+    kill_all(lambda: contained(ids))
+    cgroups = Path("/sys/fs/cgroup")
+    for parent in (cgroups / "docker", *cgroups.glob("*/docker")):
+        for cgroup in (*(parent / id_ for id_ in ids), parent):
+            with contextlib.suppress(OSError):  # the parent may be in use by another engine
+                cgroup.rmdir()
 
 
 def undo_orphans(root: Path) -> None:

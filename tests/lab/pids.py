@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,19 +104,9 @@ def marked(mark: str) -> list[Pid]:
     ]
 
 
-def families(roots: Iterable[Pid]) -> list[Pid]:
-    """These processes and all their descendants."""
-    children: dict[int, list[Pid]] = {}
-    for pid in running():
-        children.setdefault(pid.parent, []).append(pid)
-    found: dict[int, Pid] = {}
-    pending = list(roots)
-    while pending:
-        pid = pending.pop()
-        if pid.number not in found:
-            found[pid.number] = pid
-            pending.extend(children.get(pid.number, ()))
-    return list(found.values())
+def contained(ids: Sequence[str]) -> list[Pid]:
+    """The processes of these containers: their cgroups carry the full id."""
+    return [pid for pid in running() if ids and any(id_ in pid.cgroups for id_ in ids)]
 
 
 def kill_all(find: Callable[[], Iterable[Pid]], within_s: float = 10) -> None:
