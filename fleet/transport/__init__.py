@@ -1,11 +1,10 @@
-"""Transports: run the probe on one host within a deadline, and bring back a `Reply`."""
+"""Transports: run the probe on one host within its allowance, and bring back a `Reply`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
-from fleet.deadline import Deadline
+from fleet.allowance import Allowance
 from fleet.inventory import Host
 
 MAX_STDOUT_BYTES = 4 * 1024 * 1024
@@ -23,9 +22,12 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a node answered: raw bytes, cut at the limits above, and how it ended."""
+    """What a node answered: raw bytes, cut at the limits above, and how it ended.
 
-    started_at: datetime
+    `connect_s` is the time until the login was through, `run_s` that of the command;
+    `exit_status` is None when none came.
+    """
+
     connect_s: float
     run_s: float
     exit_status: int | None
@@ -34,5 +36,8 @@ class Reply:
     ended: Ended = Ended.EXIT
 
 
-Run = Callable[[Host, str, Deadline], Reply]
-"""Runs a command line on a host; raises `HostError` where nothing could be run."""
+Request = Callable[[float], str]
+"""Seconds left of a visit → the command line to run."""
+
+Run = Callable[[Host, Request, Allowance], Reply]
+"""Runs a request on a host; raises `HostError` where nothing could be run."""

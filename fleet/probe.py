@@ -1,0 +1,200 @@
+"""The probe: the one text that runs on a node, and how its answer is cut into sections.
+
+The text is constant. It is sent as the exec request of an SSH session, on one line, as
+`exec sh -c 'TEXT' fleet 'PS_FORMAT' -- WORD ...`, and stands the same way, without the words, in
+`command="..."` of a node's authorized_keys; it then takes the words from SSH_ORIGINAL_COMMAND.
+Whatever the login shell is, it sees two strings in single quotes: the text holds no single quote,
+no backslash, no exclamation mark and no newline, which are all that sh, bash, zsh, fish and tcsh
+read differently there.
+
+Words: `runtime=docker`, `sections=host,ps,stats`, `become=0|1`, `t=1..999` (seconds left of the
+visit), `path=[A-Za-z0-9_./-]+` (the CLI; refused under a forced command). A word that a later
+version may bring (`name=value`) is passed over; anything else is refused.
+
+The answer, version 1: sections framed by `@fleet 1 B NAME` and `@fleet 1 E NAME RC`, and
+`@fleet 1 END` at the very end. RC is the exit status of the section's tool (124, 137 and 143:
+it was ended by the clock). Blank lines mean nothing. The sections, in this order:
+
+- `args` only when a word was refused (RC 64); `END` follows.
+- `host`: `uptime SECONDS` (/proc/uptime) and `cpus N` (online CPUs), one a line.
+- `tool`: the path of the CLI; RC 127 when there is none, and `END` follows.
+- `ps1`: the listed containers before (`PS_FORMAT` of `fleet.sources.docker`).
+- `stats`: their figures (`STATS_FORMAT`).
+- `clock`: `uptime SECONDS` again, right after the figures were taken.
+- `ps2`: the listed containers after.
+
+Values from Docker are JSON, one line each, so no name or label can forge a marker. What the tools
+say on stderr goes to stderr.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fleet.inventory import Host
+from fleet.sources.docker import PS_FORMAT, STATS_FORMAT
+
+VERSION = 1
+READABLE_VERSIONS = (1,)
+CLOCK_ENDED = (124, 137, 143)
+"""Exit statuses of a tool that was ended by the probe's own clock."""
+
+REFUSED = 64
+NOT_FOUND = 127
+
+_TEXT = " ".join(
+    (
+        # Frames. The blank line first keeps a marker apart from a line that was cut off.
+        'say() { echo; echo "@fleet 1 $*"; };',
+        "fin() { say END; exit 0; };",
+        "refuse() { say B args; say E args 64; fin; };",
+        # Seconds since boot, without a fork; empty where there is no /proc.
+        "now() { u=; read -r u v </proc/uptime; } 2>/dev/null;",
+        'uptime() { now; if [ -n "$u" ]; then echo "uptime $u"; fi; };',
+        # left N: n = what remains of the visit less a second to answer in, within 1 and N.
+        'left() { now; n=$(($e - ${u%%.*} - 1)); if [ "$n" -gt "$1" ]; then n=$1; fi;',
+        'if [ "$n" -lt 1 ]; then n=1; fi; };',
+        # stop: the watchdog is called off, and its sleep does not stay behind.
+        "stop() { kill $s; exit 0; };",
+        # go N TOOL ...: run a tool for at most N seconds, by timeout(1) or by a watchdog.
+        "go() { left $1; shift;",
+        'if [ $k = 1 ]; then set -- timeout -k 2 $n "$@"; fi;',
+        'if [ $b = 1 ]; then set -- sudo -n "$@"; fi;',
+        'if [ $k = 1 ]; then "$@" </dev/null; return; fi;',
+        '"$@" </dev/null & eval "p=$g";',
+        '{ s=; trap stop TERM; sleep $n & eval "s=$g"; wait $s;',
+        "kill $p || sudo -n kill $p;",
+        'sleep 2 & eval "s=$g"; wait $s; kill -9 $p; } </dev/null >/dev/null 2>&1 &',
+        'eval "w=$g"; wait $p; c=$?; kill $w 2>/dev/null; wait $w 2>/dev/null; return $c; };',
+        # part NAME N TOOL ...: a section; when the clock ended its tool, the daemon hangs: end.
+        'part() { m=$1; shift; say B $m; go "$@"; c=$?; say E $m $c;',
+        "case $c in 124|137|143) fin;; esac; };",
+        # Nothing of the login's environment may point docker elsewhere.
+        "unset DOCKER_HOST DOCKER_CONTEXT DOCKER_API_VERSION; LC_ALL=C;",
+        "PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin;",
+        "PATH=$PATH:/snap/bin:/opt/bin; export LC_ALL PATH;",
+        # The words: from the command line, else, under a forced command, from what was asked.
+        "q=$1; shift; forced=0; d=docker; l=host,ps,stats; b=0; t=20;",
+        "if [ $# = 0 ]; then forced=1; set -f; set -- ${SSH_ORIGINAL_COMMAND##* -- }; set +f;",
+        "else shift; fi;",
+        'for a in "$@"; do v=${a#*=}; case $a in',
+        "runtime=docker|become=[01]|t=[1-9]|t=[1-9][0-9]|t=[1-9][0-9][0-9]) ;;",
+        "path=?*) d=$v;",
+        'if [ $forced = 1 ] || [ -n "$(printf %s "$v" | tr -d A-Za-z0-9_./-)" ]; then refuse; fi;;',
+        "sections=*) l=$v;;",
+        "runtime=*|become=*|t=*|path=*) refuse;;",
+        "[a-z]*=*) ;;",
+        "*) refuse;; esac;",
+        "case $a in become=*) b=$v;; t=*) t=$v;; esac; done;",
+        "now; e=$((${u%%.*} + $t));",
+        # Old busybox has another timeout(1), others none: the watchdog then needs the shell's
+        # "pid of the last job" ($ and the mark after it), spelled by tr.
+        "if timeout -k 1 1 true 2>/dev/null; then k=1;",
+        'else k=0; g=$(echo eb | tr a-e " -$"); fi;',
+        "case ,$l, in *,host,*) say B host; uptime;",
+        'echo "cpus $(grep -c "^cpu[0-9]" /proc/stat 2>/dev/null)"; say E host 0;; esac;',
+        'say B tool; if command -v "$d"; then say E tool 0; else say E tool 127; fin; fi;',
+        'case ,$l, in *,ps,*) part ps1 10 "$d" ps --no-trunc --format "$q";; esac;',
+        "case ,$l, in *,stats,*) part stats 999",
+        f'"$d" stats --no-stream --no-trunc --format "{STATS_FORMAT}";',
+        "say B clock; uptime; say E clock 0;; esac;",
+        'case ,$l, in *,ps,*) part ps2 10 "$d" ps --no-trunc --format "$q";; esac;',
+        "fin",
+    )
+)
+
+COMMAND = f"exec sh -c '{_TEXT}' fleet '{PS_FORMAT}'"
+"""The constant part of the request: what may stand as `command=` in an authorized_keys."""
+
+_MARKER = re.compile(r"@fleet (\d{1,4}) (?:(END)|B ([a-z0-9]{1,16})|E ([a-z0-9]{1,16}) (\d{1,3}))")
+
+
+def request(host: Host, seconds: float) -> str:
+    """The whole command line for one visit that has `seconds` left."""
+    words = [
+        f"runtime={host.runtime}",
+        "sections=host,ps,stats",
+        f"become={int(host.become)}",
+        f"t={max(1, min(999, int(seconds)))}",
+    ]
+    if host.runtime_path is not None:
+        words.append(f"path={host.runtime_path}")
+    return f"{COMMAND} -- {' '.join(words)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What stood between two markers: its lines, blank ones left out, and the tool's RC.
+
+    `rc` is None where the closing marker is missing.
+    """
+
+    lines: tuple[str, ...]
+    rc: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A node's answer, cut. `version` is None when there was not one opening marker.
+
+    `whole` says that `END` came, and nothing against the format before it. `noise` is the first
+    line that came before any marker (a login shell's greeting, or what came instead).
+    """
+
+    version: int | None
+    sections: Mapping[str, Section]
+    whole: bool
+    noise: str | None
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """The lines of a section; none where it is missing."""
+        section = self.sections.get(name)
+        return section.lines if section else ()
+
+    def rc(self, name: str) -> int | None:
+        """The exit status of a section; None where it is missing or was cut off."""
+        section = self.sections.get(name)
+        return section.rc if section else None
+
+
+def cut(stdout: bytes) -> Answer:
+    """Cut an answer into sections. Anything is accepted; nothing is raised.
+
+    A marker out of order (a section in a section, an end of another one, a name twice) ends the
+    reading there, as a cut-off answer does: what stood before it counts.
+    """
+    version: int | None = None
+    noise: str | None = None
+    sections: dict[str, Section] = {}
+    name: str | None = None
+    lines: list[str] = []
+    whole = False
+    for line in stdout.decode("utf-8", "replace").split("\n"):
+        text = line.rstrip("\r")
+        marker = _MARKER.fullmatch(text) if text.startswith("@fleet ") else None
+        if marker is None:
+            if not text.strip():
+                continue
+            if name is not None:
+                lines.append(text)
+            elif version is None and noise is None:
+                noise = text
+            continue
+        number, end, opened, closed, rc = marker.groups()
+        if version is None and (opened or end):
+            version = int(number)
+        if version != int(number):
+            break
+        if end:
+            whole = name is None
+            break
+        if opened and name is None and opened not in sections:
+            name, lines = opened, []
+        elif closed and closed == name:
+            sections[name] = Section(tuple(lines), int(rc))
+            name = None
+        elif version is not None:
+            break
+    if name is not None:
+        sections[name] = Section(tuple(lines), None)
+    return Answer(version, sections, whole, noise)

@@ -1,0 +1,228 @@
+"""A sweep → what a person or a program reads: the summary, a table, JSON, JSON lines, CSV."""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from fleet.sources import Sample
+from fleet.status import Phase, Status
+from fleet.tables import Cell, Rows, Sweep
+from fleet.visit import Visit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MAX_SUMMARY_LINES = 25
+UNKNOWN = "-"
+
+_SORT_KEYS: dict[str, Callable[[Sample], float | None]] = {
+    "cpu": lambda sample: sample.cpu_percent,
+    "memory": lambda sample: sample.memory_bytes,
+    "net": lambda sample: _sum(sample.net_in_bytes, sample.net_out_bytes),
+    "block": lambda sample: _sum(sample.block_in_bytes, sample.block_out_bytes),
+    "pids": lambda sample: sample.pids,
+}
+SORTS = ("host", "name", *_SORT_KEYS)
+"""What `--sort` takes; figures sort from the largest, unknown ones last."""
+
+Found = tuple[Visit, Sample]
+
+
+def found(sweep: Sweep, sort: str = "host", top: int | None = None) -> list[Found]:
+    """Every container of a sweep in the order asked for, the first `top` of them."""
+    pairs = [(visit, sample) for visit in sweep.visits for sample in visit.samples]
+    if sort in _SORT_KEYS:
+        value = _SORT_KEYS[sort]
+        pairs.sort(key=lambda pair: -(v if (v := value(pair[1])) is not None else -1.0))
+    elif sort == "name":
+        pairs.sort(key=lambda pair: (pair[1].name, pair[0].host.name))
+    else:
+        pairs.sort(key=lambda pair: (pair[0].host.name, pair[1].name))
+    return pairs[:top]
+
+
+def folded(names: Iterable[str]) -> str:
+    """Host names in one string, runs of numbers folded: `web[01-12],db2`."""
+    from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet  # noqa: PLC0415 - rarely needed
+
+    plain, other = [], []
+    for name in names:
+        simple = name.isascii() and name.replace(".", "a").replace("-", "a").isidentifier()
+        (plain if simple or name.replace(".", "").isdigit() else other).append(name)
+    sets = [str(NodeSet.fromlist(plain, resolver=RESOLVER_NOGROUP))] if plain else []
+    return ",".join([*sets, *sorted(other)])
+
+
+def summary(sweep: Sweep) -> list[str]:
+    """One line for the sweep, then one for each cause of failure, 25 at most."""
+    failed = sweep.failed
+    containers = sum(len(visit.samples) for visit in sweep.visits)
+    dropped = sum(visit.dropped for visit in sweep.visits)
+    maintenance = sum(
+        visit.host.maintenance and visit.status is not Status.OK for visit in sweep.visits
+    )
+    first = f"fleet: {_count(len(sweep.visits), 'host')}, {len(failed)} failed"
+    if maintenance:
+        first += f", {maintenance} down for maintenance"
+    first += f"; {_count(containers, 'container')}"
+    if dropped:
+        first += f", {dropped} dropped"
+    lines = [f"{first}; {sweep.elapsed_s:.1f} s", *causes(failed)]
+    if len(lines) > MAX_SUMMARY_LINES:
+        left_out = len(lines) - MAX_SUMMARY_LINES + 1
+        lines[MAX_SUMMARY_LINES - 1 :] = [f"… and {left_out} more causes"]
+    return lines
+
+
+def causes(failed: Iterable[Visit]) -> list[str]:
+    """A line for each way in which hosts failed, the most frequent first, its hosts folded."""
+    groups: dict[tuple[Status, Phase | None], list[Visit]] = defaultdict(list)
+    for visit in failed:
+        groups[visit.status, visit.phase].append(visit)
+    lines = []
+    for (status, _phase), visits in sorted(groups.items(), key=lambda group: -len(group[1])):
+        line = f"{status} {len(visits)}: {folded(visit.host.name for visit in visits)}"
+        details = {visit.detail for visit in visits}
+        if len(details) == 1:
+            line += f": {visits[0].detail}"
+        else:
+            line += f": for one, {visits[0].host.name}: {visits[0].detail}"
+        lines.append(line)
+    return lines
+
+
+def as_json(sweep: Rows, hosts: Rows, containers: Rows) -> str:
+    """One object: `{"sweep": {…}, "hostStatus": […], "containerStats": […]}`."""
+    document = {
+        "sweep": sweep.as_dicts()[0],
+        "hostStatus": hosts.as_dicts(),
+        "containerStats": containers.as_dicts(),
+    }
+    return json.dumps(document, default=_iso, indent=2, allow_nan=False) + "\n"
+
+
+def as_jsonl(rows: Rows) -> str:
+    """One object a line."""
+    return "".join(json.dumps(row, default=_iso, allow_nan=False) + "\n" for row in rows.as_dicts())
+
+
+def as_csv(rows: Rows) -> str:
+    """A header and a line a row (RFC 4180 quoting, newline endings); unknown is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column.name for column in rows.table.columns)
+    for row in rows.rows:
+        writer.writerow(_csv_cell(cell) for cell in row)
+    return text.getvalue()
+
+
+def print_table(console: "Console", sweep: Sweep, pairs: Sequence[Found]) -> None:
+    """The table people read, and below it which hosts failed and why."""
+    from rich.table import Table  # noqa: PLC0415 - only this output needs it
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    if pairs:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading, right in _HEADINGS:
+            table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+        for visit, sample in pairs:
+            table.add_row(*(Text(cell) for cell in _cells(visit, sample)))
+        _print(console, table)
+    bad = [visit for visit in sweep.visits if visit.status is not Status.OK]
+    if bad:
+        if pairs:
+            console.print()
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("HOST", "STATUS", "WHY"):
+            table.add_column(heading, no_wrap=heading != "WHY", overflow="fold")
+        for visit in sorted(bad, key=lambda visit: visit.host.name):
+            status = f"{visit.status} (maintenance)" if visit.host.maintenance else visit.status
+            table.add_row(Text(visit.host.name), Text(status), Text(visit.detail or ""))
+        _print(console, table)
+    if pairs or bad:
+        console.print()
+    console.print(Text(summary(sweep)[0].removeprefix("fleet: ")))
+
+
+def bytes_text(value: float | None, base: int) -> str:
+    """A size for people: `512.0MiB` (base 1024) or `1.5GB` (base 1000)."""
+    if value is None:
+        return UNKNOWN
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB") if base == 1024 else _DECIMAL_UNITS
+    for unit in units:
+        if value < base - 0.05 or unit == units[-1]:
+            return f"{value:.0f}{unit}" if unit == "B" else f"{value:.1f}{unit}"
+        value /= base
+    raise AssertionError("the last unit takes everything")
+
+
+_DECIMAL_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_HEADINGS = (
+    ("HOST", False),
+    ("CONTAINER", False),
+    ("CPU", True),
+    ("MEMORY", True),
+    ("LIMIT", True),
+    ("MEM%", True),
+    ("NET IN", True),
+    ("NET OUT", True),
+    ("BLOCK IN", True),
+    ("BLOCK OUT", True),
+    ("PIDS", True),
+    ("IMAGE", False),
+)
+
+
+def _cells(visit: Visit, sample: Sample) -> tuple[str, ...]:
+    return (
+        visit.host.name,
+        sample.name,
+        _percent(sample.cpu_percent),
+        bytes_text(sample.memory_bytes, 1024),
+        bytes_text(sample.memory_limit_bytes, 1024),
+        _percent(sample.memory_percent),
+        bytes_text(sample.net_in_bytes, 1000),
+        bytes_text(sample.net_out_bytes, 1000),
+        bytes_text(sample.block_in_bytes, 1000),
+        bytes_text(sample.block_out_bytes, 1000),
+        UNKNOWN if sample.pids is None else str(sample.pids),
+        sample.image or UNKNOWN,
+    )
+
+
+def _print(console: "Console", table: Any) -> None:
+    """Print without the blanks that pad a table's last column."""
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")
+
+
+def _percent(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.1f}%"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def _iso(cell: object) -> str:
+    if isinstance(cell, datetime):
+        return cell.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    raise TypeError(f"no JSON for {cell!r}")
+
+
+def _csv_cell(cell: Cell) -> Cell:
+    if isinstance(cell, datetime):
+        return _iso(cell)
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return cell

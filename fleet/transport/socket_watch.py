@@ -1,0 +1,131 @@
+"""A TCP connection that remembers how its other end behaved, so that a failure can be told.
+
+paramiko says "Error reading SSH protocol banner" or "No existing session" alike for a port that
+says nothing, one that hangs up, and one that speaks HTTP. What the socket saw tells them apart.
+"""
+
+import re
+import socket
+import threading
+
+from fleet.allowance import Allowance
+from fleet.errors import HostError
+from fleet.status import Phase, Status
+
+MAX_GREETING_BYTES = 64 * 1024
+_IDENTIFICATION = re.compile(rb"(?:^|\n)SSH-[^\n]*\n")
+
+Address = tuple[int, tuple[str | int, ...]]
+
+
+class WatchedSocket(socket.socket):
+    """A socket that keeps what came before SSH's identification line, and whether it ended.
+
+    A greeting without end (RFC 4253, section 4.2, lets a server send lines before it) is taken
+    for the connection's end.
+    """
+
+    def __init__(self, family: int) -> None:
+        super().__init__(family, socket.SOCK_STREAM)
+        self.greeting = b""
+        self.speaks_ssh = False
+        self.ended = False
+        self.flooded = False
+
+    def recv(self, size: int, flags: int = 0) -> bytes:  # type: ignore[override]  # narrower
+        """Receive, and remember."""
+        try:
+            data = super().recv(size, flags)
+        except ConnectionError:
+            self.ended = True
+            raise
+        if not data:
+            self.ended = True
+        elif not self.speaks_ssh:
+            self.greeting += data
+            self.speaks_ssh = _IDENTIFICATION.search(self.greeting) is not None
+            if not self.speaks_ssh and len(self.greeting) > MAX_GREETING_BYTES:
+                self.flooded = True
+                return b""
+        return data
+
+    def hang_up(self) -> None:
+        """End the connection for whoever waits on it; never an error."""
+        try:
+            self.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+def resolve(address: str, port: int, timeout_s: float) -> list[Address]:
+    """A host's addresses, in the resolver's order.
+
+    The resolver cannot be interrupted: it runs in a daemon thread of its own, and is left behind
+    when `timeout_s` is over; neither the visit nor the process's end waits for it.
+    """
+    found: list[Address] = []
+    failed: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            failed.append(error)
+        else:
+            found.extend((family, sockaddr) for family, _, _, _, sockaddr in answers)
+
+    if _is_numeric(address):
+        ask()
+    else:
+        thread = threading.Thread(target=ask, name=f"resolve {address}", daemon=True)
+        thread.start()
+        thread.join(timeout_s)
+        if thread.is_alive():
+            detail = f"the resolver gave no answer for {address!r} within {timeout_s:.0f} s"
+            raise HostError(Status.DNS, Phase.RESOLVE, detail)
+    if failed or not found:
+        reason = getattr(failed[0], "strerror", None) or failed[0] if failed else "no address"
+        raise HostError(Status.DNS, Phase.RESOLVE, f"{address!r} does not resolve: {reason}")
+    return found
+
+
+def connect(addresses: list[Address], timeout_s: float, allowance: Allowance) -> WatchedSocket:
+    """Connect to the first address that takes the connection, within `timeout_s` for each.
+
+    Raises `HostError`, and `ConnectionResetError` where a connection was taken and dropped.
+    """
+    refusals: list[str] = []
+    timed_out = False
+    for family, sockaddr in addresses:
+        sock = WatchedSocket(family)
+        allowance.on_expire(sock.hang_up)
+        sock.settimeout(max(0.001, allowance.remaining_s(timeout_s)))
+        place = f"{sockaddr[0]} port {sockaddr[1]}"
+        try:
+            sock.connect(sockaddr)
+        except TimeoutError:
+            timed_out = True
+            refusals.append(f"no answer from {place} within {timeout_s:.0f} s")
+        except ConnectionResetError as reset:
+            sock.close()
+            raise ConnectionResetError(f"{place}: {reset.strerror}") from None
+        except OSError as error:
+            refusals.append(f"{place}: {error.strerror or error}")
+        else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        sock.close()
+        if allowance.expired:
+            break
+    status = Status.TIMEOUT if timed_out else Status.UNREACHABLE
+    raise HostError(status, Phase.CONNECT, "; ".join(refusals))
+
+
+def _is_numeric(address: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, address)
+        except OSError:
+            continue
+        return True
+    return False
