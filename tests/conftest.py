@@ -1,11 +1,24 @@
-"""Fixtures of real parts: each starts at its first use, once for the whole session."""
+"""Fixtures of real parts: each starts at its first use; those of the session only once.
 
-from collections.abc import Iterator
+A part that is missing fails the tests that need it; none is ever skipped.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from typing import Any
 
 import pytest
 
+from tests.lab.engine import Engine
+from tests.lab.image import filled
 from tests.lab.lab import PROJECT, Lab
+from tests.lab.node import Node
 from tests.lab.questdb import QuestDB
+
+MakeNode = Callable[..., Node]
+
+SERVICE = "com.docker.compose.service"
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +33,47 @@ def questdb(lab: Lab) -> Iterator[QuestDB]:
     """A real QuestDB: `.url .host .port .conf`, `.sql(query)`, `.wait_rows(query, count)`."""
     with QuestDB(lab) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def engines(lab: Lab) -> Iterator[dict[str, Engine]]:
+    """Three engines, `a`, `b` and `c`, no two containers alike; `cron` on `a` is paused."""
+    with ExitStack() as stack:
+        engines = {name: stack.enter_context(Engine(lab, f"engine-{name}")) for name in "abc"}
+        a, b, c = engines.values()
+        a.run("web-1", "--label", f"{SERVICE}=web", command=filled(16), image="shop/web:1.4")
+        a.run("web-2", "--label", f"{SERVICE}=web", command=filled(17), image="shop/web:1.5")
+        a.run("cron", command=filled(20), image="shop/cron:7")
+        a.docker("pause", "cron")
+        b.run("db", "--memory", "256m", command=filled(19), image="shop/db:16")
+        b.run("on-host-network", "--network", "host", command=filled(15))
+        c.run("queue", "--label", f"{SERVICE}=queue", command=filled(18), image="shop/queue:2")
+        c.run("done", command=["sh", "-c", ":"])
+        yield engines
+
+
+@pytest.fixture(scope="session")
+def nodes(lab: Lab, engines: dict[str, Engine]) -> Iterator[dict[str, Node]]:
+    """Three nodes, `node-a` to `node-c`, each before its own engine."""
+    with ExitStack() as stack:
+        yield {
+            f"node-{name}": stack.enter_context(Node(lab, f"node-{name}", engine=engine))
+            for name, engine in engines.items()
+        }
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Iterator[int]:
+    """Numbers for names that must not repeat in a session."""
+    return count(1)
+
+
+@pytest.fixture
+def make_node(lab: Lab, numbers: Iterator[int]) -> Iterator[MakeNode]:
+    """Start a node for one test: `make_node(engine=…, shell=…, hidden=[…], …)`; see `Node`."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> Node:
+            return stack.enter_context(Node(lab, f"node-{next(numbers)}", **options))
+
+        yield make

@@ -1,23 +1,23 @@
 """The lab's own promises: its parts are real, and they really stop."""
 
+import shutil
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import MakeNode
+from tests.lab import doors
 from tests.lab.engine import Engine
 from tests.lab.image import filled
 from tests.lab.lab import Lab
+from tests.lab.node import Node, listens
 from tests.lab.pids import Pid, contained
 from tests.lab.questdb import QuestDB
+from tests.lab.waiting import poll
 
 pytestmark = pytest.mark.e2e
-
-
-def listens(port: int, address: str = "127.0.0.1") -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((address, port)) == 0
 
 
 def test_questdb_keeps_data_over_a_restart(lab: Lab) -> None:
@@ -26,13 +26,13 @@ def test_questdb_keeps_data_over_a_restart(lab: Lab) -> None:
         server.sql("create table t (x long, timestamp timestamp) timestamp(timestamp)")
         server.sql("insert into t values (7, now())")
         server.kill9()
-        assert not listens(server.port)
+        assert not listens(server.host, server.port)
         server.start()
         assert server.wait_rows("select x from t", 1) == [{"x": 7}]
         assert server.conf == f"http::addr=127.0.0.1:{server.port};"
         gone = server.process.pid
     assert not gone.alive
-    assert not listens(server.port)
+    assert not listens(server.host, server.port)
 
 
 def test_engine_is_private_and_leaves_nothing(lab: Lab) -> None:
@@ -58,3 +58,109 @@ def test_engine_is_private_and_leaves_nothing(lab: Lab) -> None:
     assert str(engine.folder) not in Path("/proc/mounts").read_text()
     assert not Path("/sys/class/net", engine.bridge).exists()
     assert not list(Path("/sys/fs/cgroup").glob(f"**/docker/{two}"))
+
+
+def test_nodes_see_only_their_own_engine(
+    nodes: dict[str, Node], engines: dict[str, Engine]
+) -> None:
+    """What `docker ps` prints on a node over SSH is what its own engine says, and differs."""
+    ps = "docker ps --quiet --no-trunc"
+    seen = [node.ssh(ps).stdout.split() for node in nodes.values()]
+    assert seen == [engine.docker(*ps.split()[1:]).split() for engine in engines.values()]
+    assert [len(ids) for ids in seen] == [3, 2, 1]
+
+
+SHELLS = ["/bin/dash", "/bin/bash", "busybox", "/usr/bin/zsh", "/usr/bin/fish", "/usr/bin/tcsh"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_login_shells(make_node: MakeNode, shell: str) -> None:
+    """A node's user has the login shell asked for, and nothing is left when the node is gone."""
+    node = make_node(shell=shell)
+    done = node.ssh("sh -c 'readlink /proc/$PPID/exe'; true")
+    expected = shutil.which(shell)
+    assert expected
+    assert Path(done.stdout.strip()).samefile(expected), done
+    poll(lambda: not node.processes(), 5, "the session's end")
+    with pytest.raises(subprocess.TimeoutExpired):
+        node.ssh("sleep 600", timeout_s=1)
+    stayed = node.processes()
+    assert stayed
+    node.room.end()
+    assert not [pid for pid in stayed if pid.alive]
+    assert not listens(node.address, node.port)
+
+
+def test_rights_on_a_node(make_node: MakeNode, engines: dict[str, Engine]) -> None:
+    """Outside the docker group the engine is denied, unless the node's own sudoers lets it."""
+    denied = make_node(engine=engines["c"], docker_group=False)
+    assert "permission denied" in denied.ssh("docker ps").stderr
+    assert denied.ssh("sudo -n docker ps").returncode == 1
+    rule = f"{denied.user} ALL=(root) NOPASSWD: ALL\n"
+    allowed = make_node(engine=engines["c"], docker_group=False, sudoers=rule)
+    assert allowed.ssh("sudo -n timeout 5 docker ps --format '{{.Names}}'").stdout == "queue\n"
+
+
+def test_programs_of_a_node(make_node: MakeNode) -> None:
+    """Programs can be hidden or replaced on one node; the machine keeps its own."""
+    node = make_node(hidden=["timeout"], replaced={"docker": "#!/bin/sh\necho stand-in $1\n"})
+    assert node.ssh("command -v timeout").returncode == 127
+    assert node.ssh("timeout 1 true").returncode in (126, 127)
+    assert node.ssh("docker ps").stdout == "stand-in ps\n"
+    assert subprocess.run(["timeout", "1", "true"], check=False).returncode == 0
+
+
+def test_keys_and_lines_of_sshd(make_node: MakeNode) -> None:
+    """A node has the host keys, sshd options and forced command it was given."""
+    node = make_node(
+        host_keys=("rsa", "ecdsa"),
+        sshd=["PermitUserEnvironment no", "MaxStartups 1"],
+        key_options='restrict,command="echo forced: $SSH_ORIGINAL_COMMAND"',
+        home={".bashrc": "echo noise\n"},
+    )
+    assert [key.split()[0] for key in node.host_keys] == ["ecdsa-sha2-nistp256", "ssh-rsa"]
+    assert node.ssh("asked").stdout == "forced: asked\n"
+    with socket.create_connection((node.address, node.port)) as first:
+        assert first.recv(4) == b"SSH-"
+        with socket.create_connection((node.address, node.port)) as second:
+            assert not second.recv(100).startswith(b"SSH-")
+
+
+def test_a_frozen_node(make_node: MakeNode) -> None:
+    """A node that is frozen takes connections and says nothing until it runs on."""
+    node = make_node()
+    node.pause()
+    with socket.create_connection((node.address, node.port)) as connection:
+        connection.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(4)
+        node.resume()
+        connection.settimeout(5)
+        assert connection.recv(4) == b"SSH-"
+
+
+def test_doors(lab: Lab, make_node: MakeNode) -> None:
+    """Each bad door behaves as it says."""
+
+    def first_words(door: doors.Door, wait_s: float = 0.5) -> bytes:
+        with socket.create_connection((door.address, door.port), timeout=wait_s) as connection:
+            return connection.recv(100)
+
+    with doors.silent(lab) as door, pytest.raises(TimeoutError):
+        first_words(door)
+    with doors.resetting(lab) as door, pytest.raises(ConnectionResetError):
+        first_words(door)
+    with doors.closing(lab) as door:
+        assert first_words(door) == b""
+    with doors.greeting(lab) as door:
+        assert first_words(door).startswith(b"220 ")
+    with doors.trickling(lab) as door:
+        assert first_words(door) == b"S"
+    closed = doors.Closed(lab)
+    assert not listens(closed.address, closed.port)
+    with doors.Full(lab) as full, pytest.raises(TimeoutError):
+        socket.create_connection((full.address, full.port), timeout=0.5)
+    node = make_node()
+    with doors.dropping(lab, node.address, node.port, drops=2) as door:
+        said = [first_words(door, 5)[:5] for _ in range(3)]
+    assert said == [b"Excee", b"Excee", b"SSH-2"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.lab import image
+from tests.lab.image import filled, tar
 from tests.lab.lab import Lab, Process
 from tests.lab.ledger import end_containers
 from tests.lab.pids import Pid, kill_all
@@ -119,10 +119,15 @@ class Engine:
             raise LabError(f"docker {args[0]}: {done.stderr.decode(errors='replace')}")
         return done.stdout.decode().rstrip("\n")
 
-    def run(self, name: str, *options: str, command: Sequence[str] = ()) -> str:
-        """Start a container in the background; its full id. It sleeps when no command is given."""
-        command = command or image.filled(0)
-        return self.docker("run", "--detach", "--name", name, *options, IMAGE, *command)
+    def run(self, name: str, *options: str, command: Sequence[str] = (), image: str = IMAGE) -> str:
+        """Start a container in the background; its full id. It sleeps when no command is given.
+
+        Another `image` is another name for the one we have.
+        """
+        if image != IMAGE:
+            self.docker("tag", IMAGE, image)
+        command = command or filled(0)
+        return self.docker("run", "--detach", "--name", name, *options, image, *command)
 
     def remove_containers(self) -> None:
         """Remove all containers, running or not."""
@@ -151,7 +156,7 @@ class Engine:
     def _import_image(self) -> None:
         if not self.docker("images", "--quiet", IMAGE):
             programs = ["busybox"] if shutil.which("busybox") else []
-            self.docker("import", "-", IMAGE, stdin=image.tar(*programs))
+            self.docker("import", "-", IMAGE, stdin=tar(*programs))
 
     def _add_bridge(self) -> None:
         """A bridge of its own on a free network: `--bridge none` would delete `docker0`."""

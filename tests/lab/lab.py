@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -83,6 +83,8 @@ class Lab:
         self.folder.chmod(0o755)
         self.ledger = Ledger(self.folder)
         self._processes: list[Process] = []
+        self._addresses = _addresses()
+        self.ssh_port = free_port()
         with (self.root / "janitor.log").open("ab") as log:
             self._janitor = subprocess.Popen(
                 [sys.executable, "-m", "tests.lab.janitor", str(self.folder)],
@@ -132,6 +134,10 @@ class Lab:
         self.ledger.process(process.pid)
         return process
 
+    def address(self) -> str:
+        """A loopback address that no other part of this lab has; with `ssh_port` it is a node."""
+        return next(self._addresses)
+
     def until(self, condition: Callable[[], bool], within_s: float, process: Process) -> None:
         """Wait until a condition holds; a process that ends meanwhile ends the wait."""
 
@@ -141,6 +147,13 @@ class Lab:
             return condition()
 
         poll(holds, within_s, process.name, why=process.tail)
+
+
+def _addresses() -> Iterator[str]:
+    """Of 127.0.0.0/8, from a place of this lab's own: other labs may run on this machine."""
+    second, third = 1 + os.urandom(1)[0] % 254, os.urandom(1)[0] & 0xF0
+    for last in range(16 * 254):
+        yield f"127.{second}.{third + last // 254}.{1 + last % 254}"
 
 
 def free_port(address: str = "127.0.0.1") -> int:

@@ -9,11 +9,14 @@ import json
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.lab.pids import Pid, contained, kill_all, marked
+from tests.lab.waiting import LabError
 
 FILE = "ledger"
 Entry = dict[str, Any]
@@ -63,26 +66,44 @@ def entries(folder: Path) -> list[Entry]:
 
 
 def undo(folder: Path) -> None:
-    """Undo all that the ledger of this folder names, then remove the folder."""
-    kill_all(lambda: marked(str(folder)))
-    for entry in entries(folder):
-        if entry["do"] == "contained":
-            end_containers(Path(entry["folder"]))
-        elif entry["do"] == "kill":
-            pid = Pid(entry["pid"], entry["started"])
-            pid.signal(signal.SIGKILL)
-        elif entry["do"] == "run":
-            subprocess.run(  # what it undoes may be gone already
-                entry["argv"], check=False, capture_output=True, stdin=subprocess.DEVNULL
+    """Undo all that the ledger of this folder names, then remove the folder.
+
+    What cannot be undone is said, and stays in the ledger for the next lab to try.
+    """
+    failed = False
+    for act in (lambda: kill_all(lambda: marked(str(folder))), *map(_act, entries(folder))):
+        try:
+            act()
+        except (LabError, OSError) as error:
+            failed = True
+            print(f"{folder}: {error}", file=sys.stderr)
+    if not failed:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _act(entry: Entry) -> Callable[[], object]:
+    """How one thing is undone."""
+    match entry:
+        case {"do": "kill", "pid": number, "started": started}:
+            return partial(Pid(number, started).signal, signal.SIGKILL)
+        case {"do": "contained", "folder": containers}:
+            return partial(end_containers, Path(containers))
+        case {"do": "run", "argv": argv}:  # what it undoes may be gone already
+            return partial(
+                subprocess.run, argv, check=False, capture_output=True, stdin=subprocess.DEVNULL
             )
-    shutil.rmtree(folder, ignore_errors=True)
+        case _:
+            raise LabError(f"not a ledger entry: {entry!r}")
 
 
 def end_containers(folder: Path) -> None:
     """Kill what is left of an engine's containers, whose folders these are, and their cgroups."""
     ids = [entry.name for entry in folder.glob("*")]
-    kill_all(lambda: contained(ids))
     cgroups = Path("/sys/fs/cgroup")
+    for id_ in ids:  # cgroup v1 keeps a paused process from dying
+        for file in cgroups.glob(f"*/docker/{id_}/freezer.state"):
+            file.write_text("THAWED")
+    kill_all(lambda: contained(ids))
     for parent in (cgroups / "docker", *cgroups.glob("*/docker")):
         for cgroup in (*(parent / id_ for id_ in ids), parent):
             with contextlib.suppress(OSError):  # the parent may be in use by another engine
