@@ -1,19 +1,22 @@
 """The lab's own promises: its parts are real, and they really stop."""
 
+import json
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import MakeNode
-from tests.lab import doors
+from tests.lab import doors, standin
 from tests.lab.engine import Engine
 from tests.lab.image import filled
-from tests.lab.lab import Lab
+from tests.lab.lab import PROJECT, Lab
 from tests.lab.node import Node, listens
-from tests.lab.pids import Pid, contained
+from tests.lab.pids import Pid, contained, marked
 from tests.lab.questdb import QuestDB
 from tests.lab.waiting import poll
 
@@ -164,3 +167,54 @@ def test_doors(lab: Lab, make_node: MakeNode) -> None:
     with doors.dropping(lab, node.address, node.port, drops=2) as door:
         said = [first_words(door, 5)[:5] for _ in range(3)]
     assert said == [b"Excee", b"Excee", b"SSH-2"]
+
+
+def test_every_node_of_a_crowd_has_rows_of_its_own(lab: Lab) -> None:
+    """What a stand-in prints over SSH follows from the address, as `expected` says."""
+    with standin.crowd(lab, "crowd", 3, rows=12, delay_s=0) as crowd:
+        format_ = '[{{json .ID}},{{json .Names}},{{json (.Label "com.docker.compose.service")}}]'
+        for address in crowd.addresses.values():
+            crowd.node.address = address
+            rows = standin.expected(address, rows=12)
+            listed = crowd.node.ssh(f"docker ps --no-trunc --format '{format_}'").stdout
+            stats = crowd.node.ssh("docker stats --no-stream --format '{{json .}}'").stdout
+            assert [json.loads(line) for line in listed.splitlines()] == [
+                [row.id, row.name, row.service] for row in rows
+            ]
+            printed = [json.loads(line) for line in stats.splitlines()]
+            assert [line["ID"] for line in printed] == [row.id for row in rows]
+            assert [line["Container"] for line in printed] == [row.id[:12] for row in rows]
+            assert printed[0]["CPUPerc"] == f"{rows[0].cpu_percent:.2f}%"
+            assert list(printed[0]) == sorted(printed[0])
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from tests.lab.engine import Engine
+from tests.lab.lab import PROJECT, Lab
+from tests.lab.node import Node
+with Lab(Path(sys.argv[1])) as lab, Engine(lab) as engine, Node(lab, "n", engine=engine):
+    engine.docker("pause", engine.run("one"))
+    print(engine.bridge, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_a_killed_run(tmp_path: Path, number: signal.Signals) -> None:
+    """When the run is interrupted or killed, its parts end all the same."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", KILLED, tmp_path], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout
+    bridge = Path("/sys/class/net", owner.stdout.readline().strip())
+    assert bridge.exists()
+    (folder,) = tmp_path.glob("run-*")
+    assert len(marked(str(folder))) >= 4
+    owner.send_signal(number)
+    owner.wait(20)
+    poll(lambda: not folder.exists(), 20, "the janitor")
+    assert not marked(str(folder))
+    assert not bridge.exists()
+    assert str(folder) not in Path("/proc/mounts").read_text()

@@ -68,12 +68,13 @@ class Node:
         host_keys: Sequence[str] = ("ed25519",),
         key_options: str = "",
         address: str | None = None,
+        port: int | None = None,
     ) -> None:
         self.lab = lab
         self.name = name
         self.engine = engine
         self.address = address or lab.address()
-        self.port = lab.ssh_port
+        self.port = port or lab.ssh_port
         self.folder = lab.folder / name
         self.run_folder = self.folder / "run"
         self.key_file = client_key(lab)

@@ -1,0 +1,87 @@
+# A stand-in for docker's client that behaves for every subcommand of the probe. Its rows follow
+# from the address that the login came to, so a row under the wrong host is seen; tests/lab/standin.py
+# computes the same in Python. Set before: ROWS, DELAY (seconds of `docker stats`).
+
+address=${SSH_CONNECTION#* * }
+address=${address%% *}
+IFS=.
+set -- $address -- "$@"
+IFS=' '
+first=$1 second=$2 third=$3 fourth=$4
+shift 5
+
+number=$((third * 256 + fourth))
+prefix=$(printf '%02x%02x%02x%02x' $first $second $third $fourth)
+suffix=$(printf '%052x' $number)
+
+# No forks per row: a thousand nodes of a test share two cores.
+row() {
+    case $row in
+    ?) short=${prefix}000$row ;;
+    ??) short=${prefix}00$row ;;
+    ???) short=${prefix}0$row ;;
+    esac
+    id=$short$suffix
+    name=app-$third-$fourth-$row
+}
+
+ps_rows() {
+    template=$(
+        printf '%s\n' "$1" | sed \
+            -e 's|{{json .ID}}|"@id"|g' \
+            -e 's|{{json .Names}}|"@name"|g' \
+            -e 's|{{json .Image}}|"shop/app-@third-@fourth:@row"|g' \
+            -e 's|{{json .State}}|"running"|g' \
+            -e 's|{{json .Networks}}|"bridge"|g' \
+            -e 's|{{json (.Label "com.docker.compose.service")}}|"service-@row"|g' \
+            -e 's|{{json (.Label "[^"]*")}}|""|g' \
+            -e 's|[$`"\]|\\&|g' \
+            -e 's|@\([a-z]*\)|${\1}|g'
+    )
+    row=0
+    while [ $row -lt $ROWS ]; do
+        row
+        eval "printf '%s\n' \"$template\""
+        row=$((row + 1))
+    done
+}
+
+stats_rows() {
+    row=0
+    while [ $row -lt $ROWS ]; do
+        row
+        printf '{"BlockIO":"%d.%dMB / %d.%dGB",' \
+            $((number % 90 + 10)) $((row % 10)) $((number % 8 + 1)) $((row % 10))
+        printf '"CPUPerc":"%d.%02d%%","Container":"%s","ID":"%s",' \
+            $((number % 90)) $row $short $id
+        printf '"MemPerc":"%d.%02d%%","MemUsage":"%d.%dMiB / 1.953GiB",' \
+            $((number % 50)) $row $((number % 900 + 100)) $((row % 10))
+        printf '"Name":"%s","NetIO":"%d.%dkB / %d.%dMB","PIDs":"%d"}\n' \
+            $name $((number % 90 + 10)) $((row % 10)) $((number % 9 + 1)) $((row % 10)) \
+            $((number % 500 + row + 1))
+        row=$((row + 1))
+    done
+}
+
+command=$1
+format=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --format) format=$2 ;;
+    --format=*) format=${1#*=} ;;
+    esac
+    shift
+done
+
+case $command in
+version | --version | -v) echo "Docker version 28.2.2, build lab" ;;
+ps) ps_rows "$format" ;;
+stats)
+    sleep "$DELAY"
+    stats_rows
+    ;;
+*)
+    echo "docker: '$command' is not a docker command." >&2
+    exit 1
+    ;;
+esac
