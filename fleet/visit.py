@@ -1,13 +1,10 @@
-"""One host → one `Visit`: run the probe, cut its answer, parse it, decide the status.
+"""One host → one `Visit`: run the probe, and have its answer judged.
 
-A visit that brought no answer has its status from the transport (`HostError`). What an answer
-means is the verdict table below: `_VERDICTS`, asked row by row, the first that speaks decides. A
-new way to fail is one row.
+A visit that brought no answer has its status from the transport (`HostError`); what an answer
+means is decided in `fleet.verdict`.
 """
 
-import re
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,16 +12,14 @@ from fleet import probe
 from fleet.allowance import Allowance
 from fleet.errors import HostError
 from fleet.inventory import Host
-from fleet.sources import Sample, docker
+from fleet.sources import Sample
 from fleet.status import Phase, Status
-from fleet.transport import MAX_STDOUT_BYTES, Ended, Reply, Run
+from fleet.transport import Run
+from fleet.verdict import judge
 
 MAX_DETAIL_CHARACTERS = 500
 ANSWER_MARGIN_S = 1.0
 """How much earlier than our own deadline the node is told to be done."""
-
-PATIENCE_S = {"ps1": 4.0, "stats": 9.0, "ps2": 4.0}
-"""A daemon that kept a section waiting this long hangs; before, the visit was just too short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +42,6 @@ class Visit:
     node_uptime_s: float | None = None
     source: str | None = None
     via: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    """What a verdict is made from: the host, its answer as it came, cut, and parsed."""
-
-    host: Host
-    reply: Reply
-    answer: probe.Answer
-    measured: docker.Measured
-    bad_lines: int
-    bad_text: str
-    stderr: str
-
-    @property
-    def cli(self) -> str:
-        return self.host.runtime_path or "docker"
-
-    def failed_part(self) -> tuple[str, int] | None:
-        """The first of Docker's sections whose tool did not exit with 0."""
-        for name in ("ps1", "stats", "ps2"):
-            rc = self.answer.rc(name)
-            if rc:
-                return name, rc
-        return None
-
-    def last_words(self) -> str:
-        """What the tools said last on stderr."""
-        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
-
-
-_Verdict = tuple[Status, Phase, str]
 
 
 def visit(host: Host, run: Run, allowance: Allowance) -> Visit:
@@ -109,7 +71,19 @@ def _visit(host: Host, run: Run, allowance: Allowance) -> Visit:
     try:
         reply = run(host, request, allowance)
         sampled_at = datetime.now(UTC)
-        return judge(host, reply, sampled_at, time.monotonic() - started)
+        verdict = judge(host, reply)
+        return Visit(
+            host,
+            verdict.status,
+            verdict.phase,
+            verdict.detail and printable(verdict.detail),
+            time.monotonic() - started,
+            sampled_at=sampled_at,
+            samples=verdict.samples,
+            dropped=verdict.dropped,
+            node_uptime_s=verdict.node_uptime_s,
+            source="docker" if verdict.status in (Status.OK, Status.PARTIAL) else None,
+        )
     except HostError as error:
         elapsed_s = time.monotonic() - started
         return failure(host, error.status, error.phase, error.detail, elapsed_s)
@@ -124,44 +98,6 @@ def failure(
     return Visit(host, status, phase, printable(detail), elapsed_s)
 
 
-def judge(host: Host, reply: Reply, sampled_at: datetime, elapsed_s: float) -> Visit:
-    """An answer → the visit. Pure; whatever the node printed, nothing is raised."""
-    answer = probe.cut(reply.stdout)
-    uptime_s, cpus = _node(answer)
-    bad_lines, bad_texts = 0, []
-    listed: dict[str, Mapping[str, docker.Listed] | None] = {"ps1": None, "ps2": None}
-    for name in listed:
-        if answer.rc(name) == 0:
-            listed[name], bad, texts = docker.parse_ps(answer.lines(name))
-            bad_lines += bad
-            bad_texts += texts
-    measured = docker.measure(answer.lines("stats"), listed["ps1"], listed["ps2"], cpus)
-    bad_texts += measured.errors
-    evidence = _Evidence(
-        host,
-        reply,
-        answer,
-        measured,
-        bad_lines + measured.bad_lines,
-        bad_texts[0] if bad_texts else "",
-        reply.stderr.decode("utf-8", "replace"),
-    )
-    status, phase, detail = _decide(evidence)
-    good = status in (Status.OK, Status.PARTIAL)
-    return Visit(
-        host,
-        status,
-        phase,
-        detail and printable(detail),
-        elapsed_s,
-        sampled_at=sampled_at,
-        samples=measured.samples if good else (),
-        dropped=measured.dropped,
-        node_uptime_s=uptime_s,
-        source="docker" if good else None,
-    )
-
-
 def printable(text: str) -> str:
     """Foreign text, safe for a terminal, a log line and a table: at most 500 characters, and
     what is not printable (controls, escapes, direction marks, lone surrogates) spelled out.
@@ -173,184 +109,3 @@ def printable(text: str) -> str:
     if len(spelled) <= MAX_DETAIL_CHARACTERS:
         return spelled
     return spelled[: MAX_DETAIL_CHARACTERS - 1] + "…"
-
-
-def _decide(evidence: _Evidence) -> tuple[Status, Phase | None, str | None]:
-    for row in _VERDICTS:
-        verdict = row(evidence)
-        if verdict is not None:
-            status, phase, detail = verdict
-            return (Status.PARTIAL if evidence.measured.samples else status), phase, detail
-    return Status.OK, None, None
-
-
-def _no_format(evidence: _Evidence) -> _Verdict | None:
-    """Nothing of the probe's format came: say what came instead."""
-    answer, reply = evidence.answer, evidence.reply
-    if answer.version is not None:
-        return None
-    if reply.ended is Ended.TIMEOUT:
-        return Status.TIMEOUT, Phase.PROBE, f"the probe said nothing within {reply.run_s:.0f} s"
-    if reply.ended is Ended.LOST:
-        return Status.SSH_ERROR, Phase.PROBE, "the connection broke before the probe spoke"
-    said = f"not one line of the probe's format (exit status {reply.exit_status})"
-    if answer.noise is not None:
-        said += f", but {answer.noise[:200]!r}"
-    elif evidence.stderr.strip():
-        said += f", but on stderr {evidence.last_words()[:200]!r}"
-    return Status.BAD_OUTPUT, Phase.PROBE, said
-
-
-def _other_format(evidence: _Evidence) -> _Verdict | None:
-    version = evidence.answer.version
-    if version in probe.READABLE_VERSIONS:
-        return None
-    readable = " and ".join(str(number) for number in probe.READABLE_VERSIONS)
-    detail = f"the node answers in format {version} of the probe; read here is {readable}"
-    return Status.PROBE_OUTDATED, Phase.PROBE, detail
-
-
-def _refused_word(evidence: _Evidence) -> _Verdict | None:
-    if evidence.answer.rc("args") is None:
-        return None
-    detail = "the probe on the node refused a word of the request"
-    if evidence.host.runtime_path:
-        detail += " (fleet_runtime_path is not for a node with a forced command)"
-    return Status.BAD_CONFIG, Phase.PROBE, detail
-
-
-def _no_cli(evidence: _Evidence) -> _Verdict | None:
-    failed = evidence.failed_part()
-    if evidence.answer.rc("tool") != probe.NOT_FOUND and not (failed and failed[1] == 126):
-        return None
-    return Status.NO_DOCKER, Phase.PROBE, f"no {evidence.cli} to run on the node"
-
-
-_SUDO = re.compile(
-    r"password is required|terminal is required|must have a tty|sudoers"
-    r"|not allowed to (?:execute|run)|may not run sudo|sudo:? .*not found",
-    re.IGNORECASE,
-)
-_DENIED = re.compile(r"permission denied", re.IGNORECASE)
-
-
-def _denied(evidence: _Evidence) -> _Verdict | None:
-    """The login may not ask Docker: not itself, or not by sudo."""
-    if evidence.failed_part() is None:
-        return None
-    for pattern, applies in ((_SUDO, evidence.host.become), (_DENIED, True)):
-        for line in evidence.stderr.splitlines():
-            if applies and pattern.search(line):
-                return Status.DOCKER_DENIED, Phase.DAEMON, line.strip()
-    return None
-
-
-def _hanging(evidence: _Evidence) -> _Verdict | None:
-    """A tool was ended by the clock: a frozen daemon, or a visit with too little time."""
-    failed = evidence.failed_part()
-    if failed is None or failed[1] not in probe.CLOCK_ENDED:
-        return None
-    name, waited_s = failed[0], evidence.reply.run_s
-    command = "docker stats" if name == "stats" else "docker ps"
-    detail = f"{command} gave no answer within {waited_s:.0f} s"
-    if waited_s < PATIENCE_S[name]:
-        return Status.TIMEOUT, Phase.DAEMON, f"{detail}, which was all the time it had"
-    if name == "stats" and evidence.answer.rc("ps1") == 0:
-        detail += ", though docker ps did: a stuck container, or containerd"
-    return Status.DOCKER_DOWN, Phase.DAEMON, detail
-
-
-def _failing(evidence: _Evidence) -> _Verdict | None:
-    """Docker's tool gave up by itself: no daemon, or a CLI that knows other options."""
-    failed = evidence.failed_part()
-    if failed is None:
-        return None
-    name, rc = failed
-    command = "docker stats" if name == "stats" else "docker ps"
-    detail = f"{command} failed with exit status {rc}: {evidence.last_words()}"
-    if rc == 125:
-        return Status.BAD_OUTPUT, Phase.PROBE, detail
-    return Status.DOCKER_DOWN, Phase.DAEMON, detail
-
-
-def _cut_off(evidence: _Evidence) -> _Verdict | None:
-    """The end of the answer is missing."""
-    reply = evidence.reply
-    if evidence.answer.whole:
-        return None
-    match reply.ended:
-        case Ended.TIMEOUT:
-            detail = f"the answer was not complete after {reply.run_s:.0f} s"
-            return Status.TIMEOUT, Phase.PROBE, detail
-        case Ended.FLOOD:
-            detail = f"the answer was cut off at {MAX_STDOUT_BYTES // 1024 // 1024} MiB"
-            return Status.BAD_OUTPUT, Phase.PROBE, detail
-        case Ended.LOST:
-            return Status.SSH_ERROR, Phase.PROBE, "the connection broke while the probe ran"
-        case Ended.EXIT:
-            detail = f"the answer was cut off (exit status {reply.exit_status})"
-            return Status.BAD_OUTPUT, Phase.PROBE, detail
-
-
-def _no_figures(evidence: _Evidence) -> _Verdict | None:
-    """Everything exited with 0, and yet nothing was measured: the daemon died in between."""
-    measured = evidence.measured
-    if measured.samples or not measured.unmeasured or evidence.bad_lines:
-        return None
-    detail = f"docker stats has no figures for any of {len(measured.unmeasured)} running containers"
-    return Status.DOCKER_DOWN, Phase.DAEMON, detail
-
-
-def _not_understood(evidence: _Evidence) -> _Verdict | None:
-    if not evidence.bad_lines:
-        return None
-    lines = "1 line" if evidence.bad_lines == 1 else f"{evidence.bad_lines} lines"
-    detail = f"{lines} could not be understood: {evidence.bad_text}"
-    return Status.BAD_OUTPUT, Phase.PARSE, detail
-
-
-def _no_stats(evidence: _Evidence) -> _Verdict | None:
-    if evidence.answer.rc("stats") is not None:
-        return None
-    return Status.BAD_OUTPUT, Phase.PARSE, "the answer has no figures section"
-
-
-def _not_measured(evidence: _Evidence) -> _Verdict | None:
-    names = evidence.measured.unmeasured
-    if not names:
-        return None
-    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-    detail = f"{len(names)} running but not measured: {shown}"
-    return Status.PARTIAL, Phase.DAEMON, detail
-
-
-_VERDICTS: tuple[Callable[[_Evidence], _Verdict | None], ...] = (
-    _no_format,
-    _other_format,
-    _refused_word,
-    _no_cli,
-    _denied,
-    _hanging,
-    _failing,
-    _cut_off,
-    _no_figures,
-    _not_understood,
-    _no_stats,
-    _not_measured,
-)
-"""With at least one good row, a status other than `ok` becomes `partial` and keeps its reason."""
-
-_UPTIME = re.compile(r"uptime (\d{1,12}(?:\.\d{1,9})?)")
-_CPUS = re.compile(r"cpus ([1-9]\d{0,5})")
-
-
-def _node(answer: probe.Answer) -> tuple[float | None, int | None]:
-    """The node's uptime in seconds, as close to the figures as it was read, and its CPUs."""
-    uptime_s: float | None = None
-    cpus: int | None = None
-    for line in (*answer.lines("host"), *answer.lines("clock")):
-        if match := _UPTIME.fullmatch(line):
-            uptime_s = float(match[1])
-        elif match := _CPUS.fullmatch(line):
-            cpus = int(match[1])
-    return uptime_s, cpus

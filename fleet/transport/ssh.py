@@ -195,7 +195,10 @@ class _Check(paramiko.MissingHostKeyPolicy):
         self.checked = False
 
     def missing_host_key(
-        self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey  # noqa: ARG002 - paramiko's
+        self,
+        client: paramiko.SSHClient,  # noqa: ARG002 - paramiko asks with it
+        hostname: str,
+        key: paramiko.PKey,
     ) -> None:
         """Refuse any key that is not known; nothing of ours has been sent to the host yet."""
         kind, shown = key.get_name(), f"{key.get_name()} {key.fingerprint}"

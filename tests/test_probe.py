@@ -1,0 +1,325 @@
+"""The probe's text, its request, and the cutting of answers."""
+
+import hashlib
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet import probe
+from fleet.inventory import Host
+
+HOST = Host("web1", "127.0.0.1")
+WHOLE = b"""Last login: never
+@fleet 1 B host
+uptime 12.34
+cpus 2
+
+@fleet 1 E host 0
+
+@fleet 1 B tool
+/usr/bin/docker
+
+@fleet 1 E tool 0
+
+@fleet 1 B stats
+{"a":1}
+
+@fleet 1 E stats 0
+
+@fleet 1 END
+"""
+
+STAND_IN = """#!/bin/sh
+printf '%s|' "$@" >&2
+case $1 in
+ps) echo '["0"]' ;;
+stats) echo '{"ID":"0"}' ;;
+esac
+"""
+
+
+def _docker(folder: Path, text: str = STAND_IN) -> str:
+    """A stand-in for the CLI, by its path."""
+    tool = folder / "docker"
+    tool.write_text(text)
+    tool.chmod(0o755)
+    return str(tool)
+
+
+def _request(tool: str, seconds: float = 20, become: bool = False) -> str:
+    return probe.request(Host("h", "h", runtime_path=tool, become=become), seconds)
+
+
+def test_wire_format_of_version_1_is_frozen():
+    """The constant text stands in authorized_keys of nodes: changing it needs a new version."""
+    digest = hashlib.sha256(probe.COMMAND.encode()).hexdigest()
+    assert (probe.VERSION, digest) == (
+        1,
+        "c731ca5266774d1c25d21754388d16994b92900bd8c66dadc32d89bf3444faef",
+    )
+
+
+@pytest.mark.parametrize("character", ["!", "\\", "\n", "\r", "`", "\t"])
+def test_text_holds_nothing_that_shells_read_differently(character):
+    """Between the single quotes stands nothing that csh, fish or a forced command would touch."""
+    assert character not in probe.COMMAND
+
+
+def test_text_has_just_its_two_quoted_strings():
+    """Only the text and the format of ps are quoted, so four single quotes in all."""
+    assert probe.COMMAND.count("'") == 4
+    assert probe.COMMAND.isascii()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "word"), [(0.2, "t=1"), (28.9, "t=28"), (5000, "t=999"), (-3, "t=1")]
+)
+def test_request_says_how_long_the_node_has(seconds, word):
+    """Seconds travel as a whole number from 1 to 999."""
+    assert probe.request(HOST, seconds).endswith(f"become=0 {word}")
+
+
+def test_request_carries_sudo_and_path():
+    """What the inventory says of the runtime travels as words."""
+    host = Host("h", "h", become=True, runtime_path="/opt/docker/bin/docker")
+    assert probe.request(host, 9).endswith(
+        "' -- runtime=docker sections=host,ps,stats become=1 t=9 path=/opt/docker/bin/docker"
+    )
+
+
+@pytest.mark.parametrize(
+    "shell", [["dash"], ["bash"], ["busybox", "sh"], ["zsh"], ["fish"], ["tcsh"]], ids=" ".join
+)
+def test_probe_runs_under_every_login_shell(shell, tmp_path):
+    """sshd hands the request to the login shell: six of them pass the text on unharmed."""
+    run = subprocess.run(
+        [*shell, "-c", _request(_docker(tmp_path))],
+        capture_output=True,
+        timeout=30,
+        check=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+    )
+    answer = probe.cut(run.stdout)
+    assert answer.whole
+    assert {name: section.rc for name, section in answer.sections.items()} == dict.fromkeys(
+        ("host", "tool", "ps1", "stats", "clock", "ps2"), 0
+    )
+    assert answer.lines("ps1") == answer.lines("ps2") == ('["0"]',)
+    assert answer.lines("stats") == ('{"ID":"0"}',)
+    asked = run.stderr.decode()
+    assert asked.count(f"ps|--no-trunc|--format|{probe.PS_FORMAT}|") == 2
+    assert "stats|--no-stream|--no-trunc|--format|{{json .}}|" in asked
+
+
+def test_environment_of_the_login_cannot_point_docker_elsewhere(tmp_path):
+    """DOCKER_HOST and its kin are unset, LC_ALL is C, and the path is wide."""
+    tool = _docker(tmp_path, '#!/bin/sh\necho "$DOCKER_HOST,$DOCKER_CONTEXT,$LC_ALL,$PATH"\n')
+    run = subprocess.run(
+        ["/bin/sh", "-c", _request(tool)],
+        capture_output=True,
+        timeout=30,
+        check=True,
+        env={"PATH": "/bin", "DOCKER_HOST": "tcp://x", "DOCKER_CONTEXT": "y", "LC_ALL": "de_DE"},
+    )
+    line = probe.cut(run.stdout).lines("stats")[0]
+    assert line.startswith(",,C,/bin:/usr/local/sbin:")
+
+
+def test_missing_cli_is_told_apart_from_a_failing_one(tmp_path):
+    """RC 127 of the tool section means that there is nothing to run; the answer is whole."""
+    run = subprocess.run(
+        ["sh", "-c", _request(str(tmp_path / "none"))], capture_output=True, timeout=30, check=True
+    )
+    answer = probe.cut(run.stdout)
+    assert (answer.whole, answer.rc("tool"), answer.rc("ps1")) == (True, probe.NOT_FOUND, None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "runtime=podman",
+        "become=2",
+        "t=0",
+        "t=1000",
+        "t=5;id",
+        "path=/bin/sh;id",
+        "path=$(id)",
+        "path=a\\057b",
+        "id",
+        "-x",
+    ],
+)
+def test_probe_refuses_a_word_it_must_not_follow(words):
+    """A word is checked on the node; a refused one runs nothing and is said."""
+    run = subprocess.run(
+        ["sh", "-c", f"{probe.COMMAND} -- '{words}'"], capture_output=True, timeout=30, check=True
+    )
+    answer = probe.cut(run.stdout)
+    assert answer.whole
+    assert dict(answer.sections) == {"args": probe.Section((), probe.REFUSED)}
+
+
+def test_probe_passes_over_the_words_of_later_versions(tmp_path):
+    """An old text under a forced command keeps answering a newer fleet."""
+    request = _request(_docker(tmp_path)) + " window=5 sections=host,cgroup,stats"
+    run = subprocess.run(["sh", "-c", request], capture_output=True, timeout=30, check=True)
+    answer = probe.cut(run.stdout)
+    assert answer.whole
+    assert list(answer.sections) == ["host", "tool", "stats", "clock"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sections"),
+    [
+        ("", ["host", "tool"]),
+        ("@request", ["host", "tool"]),
+        ("exec sh -c x -- runtime=docker sections=stats t=3", ["tool"]),
+        ("id", ["args"]),
+        ("id; -- rm -rf /", ["args"]),
+        ("x -- path=/bin/echo", ["args"]),
+        ("x -- *", ["args"]),
+    ],
+)
+def test_forced_command_takes_its_words_from_what_was_asked(asked, sections, tmp_path):
+    """As command= in authorized_keys the text runs itself, whatever the client sends."""
+    asked = probe.request(HOST, 9) if asked == "@request" else asked
+    (tmp_path / "docker").mkdir()  # no CLI to be found: `tool` ends it
+    run = subprocess.run(
+        ["/bin/sh", "-c", probe.COMMAND.replace("PATH=$PATH:", "PATH=/nowhere ;: ")],
+        capture_output=True,
+        timeout=30,
+        check=False,
+        env={"SSH_ORIGINAL_COMMAND": asked, "PATH": "/usr/bin:/bin"},
+        cwd=tmp_path,
+    )
+    answer = probe.cut(run.stdout)
+    assert list(answer.sections)[: len(sections)] == sections
+
+
+def _alive(marker: str) -> list[str]:
+    """The processes that carry a marker in their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if marker.encode() in command:
+                found.append(entry.name)
+    return found
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "sh"]], ids=" ".join)
+@pytest.mark.parametrize("with_timeout", [True, False], ids=["timeout", "watchdog"])
+def test_hanging_tool_is_ended_on_the_node(shell, with_timeout, tmp_path):
+    """By timeout(1), and by the text's own watchdog where there is none: nothing stays behind."""
+    nap = str(900_000 + time.time_ns() % 90_000)
+    tool = _docker(tmp_path, f"#!/bin/sh\nexec sleep {nap}\n")
+    text = _request(tool, 3).replace("exec sh -c", f"exec {' '.join(shell)} -c")
+    if not with_timeout:
+        text = text.replace("if timeout -k 1 1 true", "if false")
+    started = time.monotonic()
+    run = subprocess.run(["sh", "-c", text], capture_output=True, timeout=30, check=True)
+    answer = probe.cut(run.stdout)
+    assert answer.whole
+    assert answer.rc("ps1") in probe.CLOCK_ENDED
+    assert list(answer.sections) == ["host", "tool", "ps1"], "a hanging daemon is not asked twice"
+    assert time.monotonic() - started < 15
+    assert _alive(nap) == []
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "sh"]], ids=" ".join)
+def test_watchdog_leaves_quick_tools_and_their_status_alone(shell, tmp_path):
+    """Without timeout(1) a tool's own exit status arrives, and the watchdog goes with it."""
+    tool = _docker(tmp_path, "#!/bin/sh\nexit 3\n")
+    text = _request(tool, 777).replace("exec sh -c", f"exec {' '.join(shell)} -c")
+    text = text.replace("if timeout -k 1 1 true", "if false")
+    run = subprocess.run(["sh", "-c", text], capture_output=True, timeout=30, check=True)
+    answer = probe.cut(run.stdout)
+    assert [answer.rc(name) for name in ("ps1", "stats", "ps2")] == [3, 3, 3]
+    assert _alive("sleep\x00776") == _alive("sleep\x00775") == []
+
+
+def test_cut_reads_a_whole_answer():
+    """Noise before the first marker is kept apart, blank lines mean nothing."""
+    answer = probe.cut(WHOLE)
+    assert answer.version == 1
+    assert answer.whole
+    assert answer.noise == "Last login: never"
+    assert answer.lines("host") == ("uptime 12.34", "cpus 2")
+    assert answer.sections["stats"] == probe.Section(('{"a":1}',), 0)
+
+
+def test_cut_reads_carriage_returns():
+    """A terminal in between would end lines with CR LF."""
+    assert probe.cut(WHOLE.replace(b"\n", b"\r\n")).sections == probe.cut(WHOLE).sections
+
+
+def test_answer_without_its_end_is_not_whole():
+    """A missing END is a truncated answer, wherever it was cut."""
+    for end in range(len(WHOLE) - 2):
+        assert not probe.cut(WHOLE[:end]).whole
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"@fleet 1 B host\n",
+        b"@fleet 1 E tool 0\n",
+        b"@fleet 1 END\n",
+        b"@fleet 2 E stats 0\n",
+    ],
+)
+def test_marker_out_of_order_ends_the_reading(forged):
+    """A marker inside a section is somebody's forgery: what came before counts, no more."""
+    answer = probe.cut(WHOLE.replace(b'{"a":1}\n', b'{"a":1}\n' + forged))
+    assert not answer.whole
+    assert answer.sections["stats"] == probe.Section(('{"a":1}',), None)
+
+
+@pytest.mark.parametrize(
+    "line", [b"@fleet 1 B", b"@fleet x B host", b" @fleet 1 END", b"@fleet 1 E stats x", b"@fleet"]
+)
+def test_line_that_only_looks_like_a_marker_is_a_line(line):
+    """Markers are exact; anything else belongs to the section it stands in."""
+    answer = probe.cut(WHOLE.replace(b'{"a":1}', line))
+    assert answer.whole
+    assert answer.lines("stats") == (line.decode(),)
+
+
+def test_version_is_read_from_the_first_marker():
+    """An answer in another format says which."""
+    assert probe.cut(WHOLE.replace(b"@fleet 1 ", b"@fleet 7 ")).version == 7
+    assert probe.cut(b"nothing here\n").version is None
+
+
+@given(st.binary(max_size=2000))
+def test_cut_takes_anything(data):
+    """No bytes make it raise."""
+    probe.cut(data)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *(line + b"\n" for line in WHOLE.split(b"\n")),
+                b"@fleet 1 B ps1\n",
+                b"@fleet 1 E ps1 1\n",
+            ]
+        ),
+        max_size=40,
+    )
+)
+def test_cut_takes_any_order_of_markers(lines):
+    """Sections never hold a marker, and a whole answer has every section closed."""
+    answer = probe.cut(b"".join(lines))
+    for section in answer.sections.values():
+        assert not any(line.startswith("@fleet 1 ") for line in section.lines)
+        assert section.rc is not None or not answer.whole

@@ -1,0 +1,451 @@
+"""From what a node printed to the status of its visit, row by row of the verdict table."""
+
+import json
+from datetime import UTC
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet import probe
+from fleet.allowance import Allowance
+from fleet.errors import HostError
+from fleet.inventory import Host
+from fleet.status import Phase, Status
+from fleet.transport import Ended, Reply
+from fleet.visit import Visit, printable, visit
+
+A, B = "a" * 64, "b" * 64
+
+
+def _ps(*ids: str, state: str = "running") -> list[str]:
+    return [json.dumps([id, f"n{id[0]}", "busy:1", state, "bridge", "", "", "", ""]) for id in ids]
+
+
+def _stats(id: str, **fields: str) -> str:
+    row = {
+        "BlockIO": "1MB / 2MB",
+        "CPUPerc": "1.50%",
+        "Container": id,
+        "ID": id,
+        "MemPerc": "25.00%",
+        "MemUsage": "1MiB / 4MiB",
+        "Name": f"n{id[0]}",
+        "NetIO": "1kB / 2kB",
+        "PIDs": "3",
+    }
+    return json.dumps({**row, **fields})
+
+
+def _dashes(id: str) -> str:
+    dash = dict.fromkeys(("BlockIO", "CPUPerc", "MemPerc", "Name", "NetIO", "PIDs"), "--")
+    return _stats(id, ID="", MemUsage="-- / --", **dash)
+
+
+def _zeros(id: str) -> str:
+    zero = {"BlockIO": "0B / 0B", "CPUPerc": "0.00%", "MemPerc": "0.00%", "PIDs": "0"}
+    return _stats(id, MemUsage="0B / 0B", NetIO="0B / 0B", **zero)
+
+
+def _answer(*parts: tuple[str, int, list[str]], end: bool = True) -> bytes:
+    """An answer in the probe's format; `host` and `tool` stand before the parts given."""
+    text = "@fleet 1 B host\nuptime 100.5\ncpus 4\n\n@fleet 1 E host 0\n"
+    if not parts or parts[0][0] not in ("tool", "args"):
+        text += "@fleet 1 B tool\n/usr/bin/docker\n\n@fleet 1 E tool 0\n"
+    for name, rc, lines in parts:
+        body = "".join(f"{line}\n" for line in lines)
+        text += f"\n@fleet 1 B {name}\n{body}\n@fleet 1 E {name} {rc}\n"
+    return (text + ("\n@fleet 1 END\n" if end else "")).encode()
+
+
+def _three(rows: list[str], before: list[str], after: list[str], /, **rcs: int) -> bytes:
+    return _answer(
+        ("ps1", rcs.get("ps1", 0), before),
+        ("stats", rcs.get("stats", 0), rows),
+        ("clock", 0, ["uptime 103.25"]),
+        ("ps2", rcs.get("ps2", 0), after),
+    )
+
+
+def _visit(
+    stdout: bytes,
+    stderr: str = "",
+    ended: Ended = Ended.EXIT,
+    run_s: float = 2.5,
+    exit_status: int | None = 0,
+    host: Host | None = None,
+) -> Visit:
+    reply = Reply(0.1, run_s, exit_status, stdout, stderr.encode(), ended)
+    return visit(host or Host("web1", "10.0.0.1"), lambda *_: reply, Allowance(30))
+
+
+GOOD = _three([_stats(A), _stats(B)], _ps(A, B), _ps(A, B))
+DOWN = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running?"
+DENIED = "permission denied while trying to connect to the Docker daemon socket"
+
+TABLE = {
+    "no containers": (_three([], [], []), {}, Status.OK, None, 0, 0),
+    "two containers": (GOOD, {}, Status.OK, None, 2, 0),
+    "one vanished in mid-sample": (
+        _three([_stats(A), _dashes(B)], _ps(A, B), _ps(A)),
+        {},
+        Status.OK,
+        None,
+        1,
+        1,
+    ),
+    "the only one vanished": (_three([_dashes(A)], _ps(A), []), {}, Status.OK, None, 0, 1),
+    "one exited in mid-sample": (
+        _three([_stats(A), _zeros(B)], _ps(A, B), _ps(A)),
+        {},
+        Status.OK,
+        None,
+        1,
+        1,
+    ),
+    "one runs but is not measured": (
+        _three([_stats(A), _zeros(B)], _ps(A, B), _ps(A, B)),
+        {},
+        Status.PARTIAL,
+        Phase.DAEMON,
+        2,
+        0,
+    ),
+    "one runs and has dashes": (
+        _three([_stats(A), _dashes(B)], _ps(A, B), _ps(A, B)),
+        {},
+        Status.PARTIAL,
+        Phase.DAEMON,
+        1,
+        1,
+    ),
+    "one runs and has no row": (
+        _three([_stats(A)], _ps(A, B), _ps(A, B)),
+        {},
+        Status.PARTIAL,
+        Phase.DAEMON,
+        1,
+        0,
+    ),
+    "one line is garbage": (
+        _three([_stats(A), "?"], _ps(A), _ps(A)),
+        {},
+        Status.PARTIAL,
+        Phase.PARSE,
+        1,
+        0,
+    ),
+    "every line is garbage": (
+        _three(["json", "json"], [], []),
+        {},
+        Status.BAD_OUTPUT,
+        Phase.PARSE,
+        0,
+        0,
+    ),
+    "ps is an old one, stats are good": (
+        _three([_stats(A)], [], [], ps1=1, ps2=1),
+        {"stderr": 'can\'t evaluate field State in type "*formatter.containerContext"'},
+        Status.PARTIAL,
+        Phase.DAEMON,
+        1,
+        0,
+    ),
+    "killed in the middle with rows": (
+        _answer(("ps1", 0, _ps(A)), ("stats", 0, [_stats(A)]), end=False),
+        {"exit_status": None},
+        Status.PARTIAL,
+        Phase.PROBE,
+        1,
+        0,
+    ),
+    "killed in the middle without rows": (
+        _answer(("ps1", 0, _ps(A)), end=False),
+        {"exit_status": 137},
+        Status.BAD_OUTPUT,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "time was up with rows": (
+        _answer(("ps1", 0, _ps(A)), ("stats", 0, [_stats(A)]), end=False),
+        {"ended": Ended.TIMEOUT},
+        Status.PARTIAL,
+        Phase.PROBE,
+        1,
+        0,
+    ),
+    "time was up without rows": (
+        _answer(end=False),
+        {"ended": Ended.TIMEOUT},
+        Status.TIMEOUT,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "time was up and nothing came": (
+        b"",
+        {"ended": Ended.TIMEOUT, "exit_status": None},
+        Status.TIMEOUT,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "connection lost": (
+        _answer(end=False),
+        {"ended": Ended.LOST},
+        Status.SSH_ERROR,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "connection lost before a word": (
+        b"",
+        {"ended": Ended.LOST},
+        Status.SSH_ERROR,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "flood without rows": (
+        b"y\n" * 9,
+        {"ended": Ended.FLOOD},
+        Status.BAD_OUTPUT,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "flood with rows": (
+        _answer(("ps1", 0, []), ("stats", 0, [_stats(A)]), end=False),
+        {"ended": Ended.FLOOD},
+        Status.PARTIAL,
+        Phase.PROBE,
+        1,
+        0,
+    ),
+    "nologin": (
+        b"This account is currently not available.\n",
+        {"exit_status": 1},
+        Status.BAD_OUTPUT,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "no CLI": (_answer(("tool", 127, [])), {}, Status.NO_DOCKER, Phase.PROBE, 0, 0),
+    "CLI that cannot be executed": (
+        _three([], [], [], ps1=126, stats=126, ps2=126),
+        {},
+        Status.NO_DOCKER,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "outside the docker group": (
+        _three([], [], [], ps1=1, stats=1, ps2=1),
+        {"stderr": DENIED},
+        Status.DOCKER_DENIED,
+        Phase.DAEMON,
+        0,
+        0,
+    ),
+    "no daemon": (
+        _three([], [], [], ps1=1, stats=1, ps2=1),
+        {"stderr": DOWN},
+        Status.DOCKER_DOWN,
+        Phase.DAEMON,
+        0,
+        0,
+    ),
+    "daemon killed in mid-sample": (
+        _three([_dashes(A), _dashes(B)], _ps(A, B), [], ps2=1),
+        {"stderr": DOWN},
+        Status.DOCKER_DOWN,
+        Phase.DAEMON,
+        0,
+        2,
+    ),
+    "daemon killed in mid-sample and back again": (
+        _three([_dashes(A), _dashes(B)], _ps(A, B), _ps(A, B)),
+        {},
+        Status.DOCKER_DOWN,
+        Phase.DAEMON,
+        0,
+        2,
+    ),
+    "frozen daemon": (
+        _answer(("ps1", 124, [])),
+        {"run_s": 10.1},
+        Status.DOCKER_DOWN,
+        Phase.DAEMON,
+        0,
+        0,
+    ),
+    "frozen containerd": (
+        _answer(("ps1", 0, _ps(A)), ("stats", 137, [])),
+        {"run_s": 27.0},
+        Status.DOCKER_DOWN,
+        Phase.DAEMON,
+        0,
+        0,
+    ),
+    "a visit too short for stats": (
+        _answer(("ps1", 0, _ps(A)), ("stats", 143, [])),
+        {"run_s": 2.0},
+        Status.TIMEOUT,
+        Phase.DAEMON,
+        0,
+        0,
+    ),
+    "a CLI that knows no such option": (
+        _three([], [], [], stats=125),
+        {"stderr": "unknown flag: --no-trunc"},
+        Status.BAD_OUTPUT,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "another format": (
+        _answer().replace(b"@fleet 1 ", b"@fleet 9 "),
+        {},
+        Status.PROBE_OUTDATED,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "a refused word": (_answer(("args", 64, [])), {}, Status.BAD_CONFIG, Phase.PROBE, 0, 0),
+    "no figures section": (
+        _answer(("ps1", 0, [])),
+        {},
+        Status.BAD_OUTPUT,
+        Phase.PARSE,
+        0,
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("stdout", "how", "status", "phase", "good", "dropped"), TABLE.values(), ids=TABLE
+)
+def test_answer_has_its_status(stdout, how, status, phase, good, dropped):
+    """Each way in which an answer can end has one status, one phase, and its rows or none."""
+    found = _visit(stdout, **how)
+    assert (found.status, found.phase) == (status, phase), found.detail
+    assert (len(found.samples), found.dropped) == (good, dropped)
+    assert (found.detail is None) == (status is Status.OK)
+    assert found.source == ("docker" if status in (Status.OK, Status.PARTIAL) else None)
+    assert found.sampled_at is not None
+    assert found.sampled_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "sudo: a password is required",
+        "Sorry, user ops is not allowed to execute '/usr/bin/timeout' as root on web1.",
+        "ops is not in the sudoers file.",
+        "sh: 1: sudo: not found",
+        "timeout: failed to run command 'sudo': No such file; sudo: command not found",
+    ],
+)
+def test_refusal_of_sudo_is_denied_where_become_was_asked(said):
+    """With ansible_become, what sudo says against us is docker_denied, in its words."""
+    host = Host("web1", "10.0.0.1", become=True)
+    found = _visit(_three([], [], [], ps1=1, stats=1, ps2=1), said, host=host)
+    assert (found.status, found.phase, found.detail) == (
+        Status.DOCKER_DENIED,
+        Phase.DAEMON,
+        said,
+    )
+
+
+def test_warning_of_sudo_does_not_hide_a_daemon_that_is_down():
+    """sudo warns of a host name it cannot resolve, and goes on."""
+    host = Host("web1", "10.0.0.1", become=True)
+    said = f"sudo: unable to resolve host web1\n{DOWN}\n"
+    found = _visit(_three([], [], [], ps1=1, stats=1, ps2=1), said, host=host)
+    assert found.status is Status.DOCKER_DOWN
+    assert found.detail == f"docker ps failed with exit status 1: {DOWN}"
+
+
+def test_node_uptime_is_the_one_next_to_the_figures():
+    """The reading after the figures counts; the one before stands in where it is missing."""
+    assert _visit(GOOD).node_uptime_s == 103.25
+    assert _visit(_answer(end=False)).node_uptime_s == 100.5
+    assert _visit(GOOD.replace(b"uptime", b"up")).node_uptime_s is None
+
+
+def test_cpus_of_the_node_bound_its_figures():
+    """More than 110 % of the node's CPUs is no figure."""
+    stats = [_stats(A, CPUPerc="440.00%"), _stats(B, CPUPerc="440.01%")]
+    samples = _visit(_three(stats, _ps(A, B), _ps(A, B))).samples
+    assert [sample.cpu_percent for sample in samples] == [440.0, None]
+
+
+def test_host_with_bad_variables_is_not_visited():
+    """Its visit says what is wrong with them; nothing is run."""
+    host = Host("web1", "10.0.0.1", bad_config="ansible_port: 0")
+    found = visit(host, lambda *_: pytest.fail("it was visited"), Allowance(30))
+    assert (found.status, found.detail) == (Status.BAD_CONFIG, "ansible_port: 0")
+
+
+def _raises(status: Status):
+    def run(*_):
+        raise HostError(status, Phase.CONNECT, "why\x1b[2J\nnot")
+
+    return run
+
+
+def test_error_of_a_transport_becomes_the_visit():
+    """Status, phase and detail arrive; the detail is safe to print."""
+    found = visit(Host("h", "h"), _raises(Status.UNREACHABLE), Allowance(30))
+    assert (found.status, found.phase, found.detail) == (
+        Status.UNREACHABLE,
+        Phase.CONNECT,
+        "why\\x1b[2J\\nnot",
+    )
+    assert found.sampled_at is None
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (Status.TIMEOUT, Status.SKIPPED),
+        (Status.AUTH_FAILED, Status.AUTH_FAILED),
+        (Status.UNREACHABLE, Status.UNREACHABLE),
+    ],
+)
+def test_visit_cut_short_by_the_sweep_is_skipped(status, expected):
+    """A time-out under the sweep's deadline is not the host's fault; other failures are."""
+    assert visit(Host("h", "h"), _raises(status), Allowance(30, short=True)).status is expected
+
+
+@given(st.text())
+def test_printable_text_is_printable_and_short(text):
+    """No control character, escape, direction mark or surrogate comes out, and 500 at most."""
+    spelled = printable(text)
+    assert spelled.isprintable()
+    assert len(spelled) <= 500
+    if text.isprintable() and len(text) <= 500:
+        assert spelled == text
+
+
+@given(st.binary(max_size=400), st.binary(max_size=100), st.sampled_from(Ended))
+def test_no_answer_makes_a_visit_raise(stdout, stderr, ended):
+    """Whatever a node prints, its visit has a status."""
+    prefix = b"@fleet 1 B stats\n"
+    for data in (stdout, prefix + stdout, prefix + stdout + b"\n@fleet 1 E stats 0\n"):
+        found = _visit(data, stderr.decode("latin-1"), ended)
+        assert isinstance(found.status, Status)
+
+
+def test_request_tells_the_node_to_be_done_earlier_than_we_are():
+    """A second is kept for the answer's way."""
+    asked = []
+
+    def run(_host, request, _allowance):
+        asked.append(request(20.9))
+        return Reply(0, 0, 0, GOOD, b"")
+
+    visit(Host("h", "h"), run, Allowance(30))
+    assert asked == [probe.request(Host("h", "h"), 19)]
