@@ -3,9 +3,11 @@
 A part that is missing fails the tests that need it; none is ever skipped.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,39 @@ from tests.lab.questdb import QuestDB
 MakeNode = Callable[..., Node]
 
 SERVICE = "com.docker.compose.service"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--e2e-report FILE`, which `.ci/run` reads."""
+    parser.addoption("--e2e-report", metavar="FILE", help="count the end-to-end tests that ran")
+
+
+class E2eCounter:
+    """Counts the tests marked `e2e` that ran, and names those that were skipped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ran = 0
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called for each of a test's three phases."""
+        if "e2e" not in report.keywords:
+            return
+        if report.skipped:
+            self.skipped.append(report.nodeid)
+        elif report.when == "call":
+            self.ran += 1
+
+    def pytest_sessionfinish(self) -> None:
+        """Called once at the end."""
+        self.path.write_text(json.dumps({"ran": self.ran, "skipped": self.skipped}))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count when asked to."""
+    if path := config.getoption("--e2e-report"):
+        config.pluginmanager.register(E2eCounter(Path(path)))
 
 
 @pytest.fixture(scope="session")

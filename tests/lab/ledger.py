@@ -2,6 +2,7 @@
 
 Whoever undoes reads it from the end: the lab itself when it closes, and its janitor when the lab's
 process died without closing. Two may undo the same thing; all of it bears that.
+`python -m tests.lab.ledger ROOT ...` undoes labs whose janitors died as well.
 """
 
 import contextlib
@@ -116,3 +117,8 @@ def undo_orphans(root: Path) -> None:
         number, started = folder.name.split("-")[1:3]
         if not Pid(int(number), int(started)).alive:
             undo(folder)
+
+
+if __name__ == "__main__":
+    for root in sys.argv[1:]:
+        undo_orphans(Path(root))

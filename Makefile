@@ -1,0 +1,39 @@
+# Every target works from nothing: missing system packages are asked for by name (YES=1 answers),
+# the Python environment is made on the spot.
+
+PYTHON := .venv/bin/python
+SETUP := sh tests/lab/setup.sh
+ROOT := $(shell test "$$(id -u)" = 0 || echo sudo env "PATH=$$PATH" PYTHONDONTWRITEBYTECODE=1)
+OURS := .lab .pytest_cache .hypothesis
+
+.PHONY: demo test check bench fuzz clean
+
+demo:  ## real rows of real containers, through real SSH, in a real QuestDB
+	@$(SETUP) demo .demo/venv
+	@.demo/venv/bin/python -B -m tests.lab.demo
+
+test:  ## all tests, on real parts; ARGS="-k something" for some
+	@$(SETUP) test .venv
+	@$(ROOT) $(PYTHON) -m pytest $(ARGS); result=$$?; \
+	    [ -z "$(ROOT)" ] || sudo chown -R "$$(id -u):$$(id -g)" $$(ls -d $(OURS)); exit $$result
+
+check:  ## lint, format, types, packaging
+	@$(SETUP) check .venv
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m tests.check_package
+
+bench:  ## what a sweep costs
+	@$(SETUP) test .venv
+	@if [ -d benchmarks ]; then $(ROOT) $(PYTHON) -m benchmarks $(ARGS); \
+	    else echo "There are no benchmarks yet: this will run python -m benchmarks." >&2; exit 1; fi
+
+fuzz:  ## a million lines of docker stats
+	@$(SETUP) check .venv
+	$(PYTHON) -m tests.sources.fuzz_docker --count 1000000
+
+clean:  ## everything that the targets made here
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.lab.ledger .lab .demo; fi
+	rm -rf .venv .demo $(OURS) .mypy_cache .ruff_cache build dist
+	find fleet tests -name __pycache__ -type d -prune -exec rm -rf {} +
