@@ -1,0 +1,248 @@
+"""What a sweep looks like to a person and to a program."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from fleet.inventory import Host
+from fleet.report import (
+    as_csv,
+    as_json,
+    as_jsonl,
+    bytes_text,
+    causes,
+    folded,
+    found,
+    print_table,
+    summary,
+)
+from fleet.sources import Sample
+from fleet.status import Phase, Status
+from fleet.tables import Sweep, TableNames, rows_of, schema_of
+from fleet.visit import Visit, failure
+
+AT = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
+
+
+def _host(name: str, **fields) -> Host:
+    return Host(name, name, **fields)
+
+
+def _sample(letter: str, **fields) -> Sample:
+    return Sample(letter * 64, f"c-{letter}", **fields)
+
+
+def _ok(name: str, *samples: Sample) -> Visit:
+    return Visit(
+        _host(name),
+        Status.OK,
+        None,
+        None,
+        1.5,
+        sampled_at=AT,
+        samples=samples,
+        node_uptime_s=77.5,
+        source="docker",
+    )
+
+
+def _down(name: str, detail: str = "refused", status: Status = Status.UNREACHABLE) -> Visit:
+    return failure(_host(name), status, Phase.CONNECT, detail, 0.1)
+
+
+def _sweep(*visits: Visit) -> Sweep:
+    return Sweep(AT, "fleet", "1.0", visits, 2.25)
+
+
+FULL = _sample(
+    "a",
+    image="busy:1",
+    service="web",
+    cpu_percent=150.0,
+    memory_bytes=3.5 * 1024**2,
+    memory_limit_bytes=2.0 * 1024**3,
+    memory_percent=0.17,
+    pids=12,
+    net_in_bytes=1_230_000.0,
+    net_out_bytes=0.0,
+    block_in_bytes=999_999.0,
+    block_out_bytes=5e13,
+)
+SWEEP = _sweep(_ok("web2", _sample("b"), FULL), _ok("web1"), _down("db[1]"))
+
+
+def test_table_is_what_people_read():
+    """Sorted by host, human units, failed hosts and why below, totals at the end."""
+    console = Console(file=io.StringIO(), width=200)
+    print_table(console, SWEEP, found(SWEEP))
+    assert console.file.getvalue() == (
+        "HOST  CONTAINER     CPU  MEMORY   LIMIT  MEM%  NET IN  NET OUT  BLOCK IN  BLOCK OUT  PIDS"
+        "  IMAGE\n"
+        "web2  c-a        150.0%  3.5MiB  2.0GiB  0.2%   1.2MB       0B     1.0MB     50.0TB    12"
+        "  busy:1\n"
+        "web2  c-b             -       -       -     -       -        -         -          -     -"
+        "  -\n"
+        "\n"
+        "HOST   STATUS       WHY\n"
+        "db[1]  unreachable  refused\n"
+        "\n"
+        "3 hosts, 1 failed; 2 containers; 2.2 s\n"
+    )
+
+
+def test_table_of_nothing_is_its_totals():
+    """No containers and no failure: one line."""
+    console = Console(file=io.StringIO(), width=200)
+    print_table(console, _sweep(_ok("web1")), [])
+    assert console.file.getvalue() == "1 host, 0 failed; 0 containers; 2.2 s\n"
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("host", "cab"),
+        ("name", "abc"),
+        ("cpu", "abc"),
+        ("memory", "bac"),
+        ("net", "cba"),
+        ("block", "cba"),
+        ("pids", "bac"),
+    ],
+)
+def test_figures_sort_from_the_largest_and_unknown_last(sort, order):
+    """`--sort` orders containers over all hosts."""
+    a = _sample("a", cpu_percent=2.0, memory_bytes=1.0, pids=1)
+    b = _sample("b", cpu_percent=0.0, memory_bytes=2.0, pids=9, net_in_bytes=0.0, net_out_bytes=0.0)
+    c = _sample("c", net_in_bytes=1.0, net_out_bytes=1.0, block_in_bytes=0.0, block_out_bytes=9.0)
+    b = _sample(
+        "b",
+        cpu_percent=0.0,
+        memory_bytes=2.0,
+        pids=9,
+        net_in_bytes=0.0,
+        net_out_bytes=0.0,
+        block_in_bytes=0.0,
+        block_out_bytes=0.0,
+    )
+    sweep = _sweep(_ok("h2", a, b), _ok("h1", c))
+    assert "".join(sample.id[0] for _, sample in found(sweep, sort)) == order
+    assert len(found(sweep, sort, top=2)) == 2
+
+
+def test_json_is_one_object_with_the_tables_columns():
+    """Column names are the tables', times are ISO 8601 UTC, unknown is null."""
+    schema = schema_of(TableNames())
+    containers, hosts, sweeps = rows_of(SWEEP, schema)
+    document = json.loads(as_json(sweeps, hosts, containers))
+    assert list(document) == ["sweep", "hostStatus", "containerStats"]
+    assert document["sweep"] == {
+        "name": "fleet",
+        "version": "1.0",
+        "hosts": 3,
+        "failed": 1,
+        "containers": 2,
+        "dropped": 0,
+        "spooled": 0,
+        "elapsed": 2.25,
+        "timestamp": "2026-03-01T12:00:00.000005Z",
+    }
+    down = document["hostStatus"][2]
+    assert (down["status"], down["sampled"], down["node_uptime"]) == ("unreachable", None, None)
+    empty = document["containerStats"][0]
+    assert empty["container"] == "b" * 12
+    assert empty["cpu"] is None
+    assert empty["memory_use_unit"] == "bytes"
+    assert list(empty) == [column.name for column in schema.containers.columns]
+
+
+def test_json_lines_and_csv_hold_the_same_rows():
+    """A row a line, unknown null or empty, and what needs quotes is quoted."""
+    visit = _ok("web1", _sample("a", service='x,"y"\nz', pids=3))
+    rows = rows_of(_sweep(visit), schema_of(TableNames()))[0]
+    (line,) = as_jsonl(rows).splitlines()
+    (row,) = csv.DictReader(io.StringIO(as_csv(rows)))
+    assert json.loads(line)["service"] == row["service"] == 'x,"y"\nz'
+    assert (json.loads(line)["pids"], row["pids"]) == (3, "3")
+    assert (json.loads(line)["cpu"], row["cpu"]) == (None, "")
+    assert row["timestamp"] == "2026-03-01T12:00:00.000005Z"
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["web03", "web04", "web05", "db2"], "db2,web[03-05]"),
+        (["a"], "a"),
+        (["a[1]", "b&c", "@all", "x!y", "é1"], "@all,a[1],b&c,x!y,é1"),
+        (["10.0.0.1", "10.0.0.2"], "10.0.0.[1-2]"),
+    ],
+)
+def test_host_names_fold(names, text):
+    """Runs of numbers fold; a name with a sign of the set grammar stands as it is."""
+    assert folded(names) == text
+
+
+@given(st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=20))
+def test_any_host_names_fold(names):
+    """No name that an inventory could hold breaks the summary."""
+    folded(names)
+
+
+def test_summary_counts_and_folds():
+    """The sweep in one line, then one for each cause, the most frequent first."""
+    maintenance = failure(_host("m1", maintenance=True), Status.DNS, Phase.RESOLVE, "?", 0)
+    sweep = _sweep(
+        _down("db1", "bad key", Status.AUTH_FAILED),
+        _down("web03"),
+        _down("web04"),
+        _ok("ok1", FULL),
+        maintenance,
+    )
+    assert summary(sweep) == [
+        "fleet: 5 hosts, 3 failed, 1 down for maintenance; 1 container; 2.2 s",
+        "unreachable 2: web[03-04]: refused",
+        "auth_failed 1: db1: bad key",
+    ]
+
+
+def test_cause_with_many_details_gives_one_as_an_example():
+    """Details differ by host: one stands for all, and is named."""
+    assert causes([_down("w1", "10.0.0.1: refused"), _down("w2", "10.0.0.2: refused")]) == [
+        "unreachable 2: w[1-2]: for one, w1: 10.0.0.1: refused"
+    ]
+
+
+def test_summary_is_25_lines_at_most():
+    """cron mails it: what is left out is counted."""
+    pairs = [(status, phase) for status in Status if status is not Status.OK for phase in Phase]
+    visits = [
+        failure(_host(f"h{n}"), status, phase, "?", 0)
+        for n, (status, phase) in enumerate(pairs[:40])
+    ]
+    lines = summary(_sweep(*visits))
+    assert len(lines) == 25
+    assert lines[-1] == "… and 17 more causes"
+
+
+@pytest.mark.parametrize(
+    ("value", "base", "text"),
+    [
+        (None, 1000, "-"),
+        (0.0, 1000, "0B"),
+        (999.0, 1000, "999B"),
+        (999_949.0, 1000, "999.9kB"),
+        (999_999.0, 1000, "1.0MB"),
+        (1023.0, 1024, "1023B"),
+        (1024.0, 1024, "1.0KiB"),
+        (1.5 * 1024**4, 1024, "1.5TiB"),
+        (1.8e19, 1000, "18000.0PB"),
+    ],
+)
+def test_sizes_for_people(value, base, text):
+    """One digit behind the point, and the unit changes before the figure reads 1000.0."""
+    assert bytes_text(value, base) == text

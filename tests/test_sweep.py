@@ -1,0 +1,187 @@
+"""The sweep: one result for each item, within its time, whatever the visits do."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.sweep import Limits, Lost, rotated, sweep
+
+LIMITS = Limits(5, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Item:
+    name: str
+
+
+def _items(count: int) -> list[Item]:
+    return [Item(f"h{number}") for number in range(count)]
+
+
+def _lost(item, why, _elapsed_s):
+    return item.name, why
+
+
+def _run(items, work, forks=50, timeout_s=5.0, deadline_s=20.0):
+    return list(sweep(items, work, _lost, Limits(forks, timeout_s, deadline_s)))
+
+
+def test_every_item_yields_exactly_one_result():
+    """More items than threads: all come back, none twice."""
+    results = _run(_items(300), lambda item, _: (item.name, "done"), forks=7)
+    assert sorted(results) == sorted((item.name, "done") for item in _items(300))
+
+
+def test_no_items_yield_nothing():
+    """An empty sweep ends at once."""
+    assert _run([], lambda item, _: item) == []
+
+
+def test_no_more_than_forks_run_at_once():
+    """The pool is bounded."""
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work(item, _allowance):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+        return item.name
+
+    _run(_items(40), work, forks=4)
+    assert most == 4
+
+
+def test_results_come_as_they_complete():
+    """A slow one delays nobody."""
+
+    def work(item, _allowance):
+        time.sleep(1.0 if item.name == "h0" else 0)
+        return item.name
+
+    assert _run(_items(20), work)[-1] == "h0"
+
+
+def test_visit_that_waits_is_ended_from_outside():
+    """What a visit registered is closed when its time is up, and its own result counts."""
+
+    def work(item, allowance):
+        closed = threading.Event()
+        allowance.on_expire(closed.set)
+        assert closed.wait(10)
+        return item.name, "ended"
+
+    started = time.monotonic()
+    results = _run(_items(3), work, timeout_s=0.3)
+    assert sorted(results) == [(f"h{n}", "ended") for n in range(3)]
+    assert time.monotonic() - started < 5
+
+
+def test_visit_that_is_stuck_is_left_behind():
+    """A thread that nothing reaches costs its own result, and its place goes to the next."""
+    release = threading.Event()
+
+    def work(item, _allowance):
+        if item.name == "h0":
+            release.wait(30)
+        return item.name, "done"
+
+    results = _run(_items(4), work, forks=1, timeout_s=0.2)
+    release.set()
+    assert sorted(results) == [
+        ("h0", Lost.STUCK),
+        ("h1", "done"),
+        ("h2", "done"),
+        ("h3", "done"),
+    ]
+
+
+def test_deadline_skips_what_is_left():
+    """When the sweep's time is up, what waits and what hangs is skipped; what is done stays."""
+    release = threading.Event()
+
+    def work(item, _allowance):
+        if item.name != "h0":
+            release.wait(30)
+        return item.name, "done"
+
+    started = time.monotonic()
+    results = _run(_items(50), work, forks=2, timeout_s=30, deadline_s=0.5)
+    release.set()
+    assert time.monotonic() - started < 5
+    assert results[0] == ("h0", "done")
+    assert sorted(results[1:]) == sorted((f"h{n}", Lost.SKIPPED) for n in range(1, 50))
+
+
+def test_last_visits_know_that_they_are_short():
+    """A visit that starts late gets what the sweep has left, and is told so."""
+    allowances = {}
+
+    def work(item, allowance):
+        allowances[item.name] = (allowance.short, allowance.remaining_s())
+        time.sleep(0.4)
+        return item.name
+
+    _run(_items(2), work, forks=1, timeout_s=1.0, deadline_s=1.2)
+    assert allowances["h0"][0] is False
+    assert allowances["h1"][0] is True
+    assert allowances["h1"][1] < 0.85
+
+
+def test_exception_is_raised_when_the_others_are_out():
+    """A bug is never swallowed, and loses nothing of the others."""
+
+    def work(item, _allowance):
+        if item.name == "h1":
+            raise ZeroDivisionError
+        return item.name, "done"
+
+    results = []
+    with pytest.raises(ZeroDivisionError):
+        results.extend(sweep(_items(5), work, _lost, LIMITS))
+    assert sorted(results) == [(f"h{n}", Lost.STUCK if n == 1 else "done") for n in range(5)]
+
+
+def test_closing_ends_what_is_in_flight():
+    """Whoever stops reading leaves no visit behind."""
+    ended = threading.Event()
+
+    def work(item, allowance):
+        if item.name == "h0":
+            return item.name
+        allowance.on_expire(ended.set)
+        assert ended.wait(20)
+        return item.name
+
+    running = sweep(_items(2), work, _lost, LIMITS)
+    assert next(running) == "h0"
+    running.close()
+    assert ended.wait(5)
+
+
+def test_no_thread_is_left():
+    """After a sweep, its threads are gone."""
+    _run(_items(100), lambda item, _: item.name, forks=30)
+    end = time.monotonic() + 5
+    while any(thread.name == "visit" for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@given(st.lists(st.integers(), unique=True), st.integers(0, 10**6))
+def test_rotation_keeps_everything_in_order(numbers, offset):
+    """A rotation is a rotation."""
+    items = [Item(str(number)) for number in numbers]
+    turned = rotated(items, offset)
+    assert sorted(turned, key=items.index) == items
+    if items:
+        assert turned[0] == items[offset % len(items)]
+        doubled = items + items
+        assert any(doubled[start : start + len(items)] == turned for start in range(len(items)))
