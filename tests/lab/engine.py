@@ -3,27 +3,24 @@
 import ipaddress
 import os
 import re
-import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.lab.image import filled, tar
+from tests.lab.docker import Docker
 from tests.lab.lab import Lab, Process
 from tests.lab.ledger import end_containers
 from tests.lab.pids import Pid, kill_all
 from tests.lab.room import Room
 from tests.lab.waiting import LabError
 
-IMAGE = "fleet-lab:1"
 NETWORKS = ipaddress.ip_network("10.213.0.0/16")
 SOCKET_GROUP = 54_999
 """The group of the socket; nodes put their user into it."""
 
 
-class Engine:
-    """One dockerd. `run` starts containers, `docker` runs its client, `docker.io`'s or another.
+class Engine(Docker):
+    """One dockerd of its own.
 
     Nodes see its socket through `run_folder`, which stays over `stop`, `kill9` and `start`.
     """
@@ -32,6 +29,7 @@ class Engine:
         self.lab = lab
         self.name = name
         self.folder = lab.folder / name
+        super().__init__([], self.folder / "client")
         self.run_folder = self.folder / "run"
         self.bridge = f"fl{os.urandom(5).hex()}"
         self._process: Process | None = None
@@ -58,8 +56,9 @@ class Engine:
         if Path("/etc/docker").is_dir():
             binds.append((self.folder / "etc", Path("/etc/docker")))
         self.room = Room(self.lab, f"{self.name}-room", binds)
+        self.prefix = self.room.inside("docker", "--host", "unix:///run/docker.sock")
         self.start()
-        self._import_image()
+        self.import_image()
         return self
 
     def __exit__(
@@ -108,55 +107,8 @@ class Engine:
         """Let it run on."""
         self.process.resume()
 
-    def answers(self) -> bool:
-        """Whether it serves its API."""
-        return self._client("version", "--format", "{{.Server.Version}}").returncode == 0
-
-    def docker(self, *args: str | Path, stdin: bytes | None = None, timeout_s: float = 60) -> str:
-        """What `docker ARGS` prints; an error when it fails."""
-        done = self._client(*args, stdin=stdin, timeout_s=timeout_s)
-        if done.returncode:
-            raise LabError(f"docker {args[0]}: {done.stderr.decode(errors='replace')}")
-        return done.stdout.decode().rstrip("\n")
-
-    def run(self, name: str, *options: str, command: Sequence[str] = (), image: str = IMAGE) -> str:
-        """Start a container in the background; its full id. It sleeps when no command is given.
-
-        Another `image` is another name for the one we have.
-        """
-        if image != IMAGE:
-            self.docker("tag", IMAGE, image)
-        command = command or filled(0)
-        return self.docker("run", "--detach", "--name", name, *options, image, *command)
-
-    def remove_containers(self) -> None:
-        """Remove all containers, running or not."""
-        if ids := self.docker("ps", "--all", "--quiet", "--no-trunc").split():
-            self.docker("rm", "--force", "--volumes", *ids)
-
-    def _client(
-        self, *args: str | Path, stdin: bytes | None = None, timeout_s: float = 20
-    ) -> "subprocess.CompletedProcess[bytes]":
-        keep = ("PATH", "HOME", "LANG")
-        return subprocess.run(
-            self.room.inside("docker", "--host", "unix:///run/docker.sock", *args),
-            check=False,
-            capture_output=True,
-            input=stdin or b"",
-            timeout=timeout_s,
-            env={
-                **{name: os.environ[name] for name in keep if name in os.environ},
-                "DOCKER_CONFIG": str(self.folder / "client"),
-            },
-        )
-
     def _containerd(self) -> list[Pid]:
         return [pid for pid in self.room.pids() if pid.command.startswith("containerd ")]
-
-    def _import_image(self) -> None:
-        if not self.docker("images", "--quiet", IMAGE):
-            programs = ["busybox"] if shutil.which("busybox") else []
-            self.docker("import", "-", IMAGE, stdin=tar(*programs))
 
     def _add_bridge(self) -> None:
         """A bridge of its own on a free network: `--bridge none` would delete `docker0`."""

@@ -14,7 +14,7 @@ Bind = tuple[Path, Path]
 """What is seen instead, and where."""
 
 KEEPER = """
-while [ $# -gt 0 ]; do mount --bind "$1" "$2"; shift 2; done
+while [ $# -gt 0 ]; do mount --rbind "$1" "$2"; shift 2; done
 exec sleep infinity
 """
 
