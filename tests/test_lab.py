@@ -15,9 +15,10 @@ from tests.lab import doors, standin
 from tests.lab.engine import Engine
 from tests.lab.image import filled
 from tests.lab.lab import PROJECT, Lab
-from tests.lab.node import Node, listens
+from tests.lab.node import Node
 from tests.lab.pids import Pid, contained, marked
 from tests.lab.questdb import QuestDB
+from tests.lab.sshd import listens
 from tests.lab.waiting import poll
 
 pytestmark = pytest.mark.e2e

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.lab.node import Node
+from tests.lab.sshd import Sshd
 
 Variables = Mapping[str, Any]
 
@@ -17,7 +17,7 @@ def write_inventory(path: Path, hosts: Mapping[str, Variables], **common: object
     return path
 
 
-def write_known_hosts(path: Path, nodes: Iterable[Node]) -> Path:
+def write_known_hosts(path: Path, nodes: Iterable[Sshd]) -> Path:
     """The host keys of these nodes."""
     path.write_text("".join(node.known_hosts_line for node in nodes))
     return path

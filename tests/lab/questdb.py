@@ -171,7 +171,7 @@ def _fetch(folder: Path) -> None:
             stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError as error:
-        raise LabError("maven is not installed; `make setup` says how") from error
+        raise LabError("maven is not installed; `make test` says how") from error
     fetched = list(incoming.glob("questdb-*.jar")) if incoming.exists() else []
     if done.returncode or not fetched:
         raise LabError(f"maven did not bring QuestDB: {(done.stdout + done.stderr)[-2000:]}")
