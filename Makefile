@@ -10,7 +10,7 @@ OURS := .lab .pytest_cache .hypothesis
 
 demo:  ## real rows of real containers, through real SSH, in a real QuestDB
 	@$(SETUP) demo .demo/venv
-	@.demo/venv/bin/python -B -m tests.lab.demo
+	@PYTHONDONTWRITEBYTECODE=1 .demo/venv/bin/python -m tests.lab.demo
 
 test:  ## all tests, on real parts; ARGS="-k something" for some
 	@$(SETUP) test .venv

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.lab.lab import Lab, Process, free_port
+from tests.lab.pids import MARK
 from tests.lab.waiting import LabError, poll
 
 POM = Path(__file__).with_name("pom.xml")
@@ -67,7 +68,7 @@ class QuestDB:
         temporary = folder / "tmp"  # where it unpacks its native libraries
         temporary.mkdir(parents=True, exist_ok=True)
         argv: list[str | Path] = [find_java(), "-Xmx512m", f"-Djava.io.tmpdir={temporary}"]
-        argv += ["-p", jar(self.lab.root)]
+        argv += ["-p", jar(self.lab)]
         argv += ["-m", "io.questdb/io.questdb.ServerMain", "-d", folder]
         env = {
             "QDB_HTTP_BIND_TO": f"{self.host}:{self.port}",
@@ -145,18 +146,18 @@ class QuestDB:
                 self.sql(f'DROP TABLE IF EXISTS "{row["table_name"]}"')
 
 
-def jar(root: Path) -> Path:
-    """The server's jar under `root`, fetched by maven when it is not there yet."""
-    folder = root / "questdb-jar"
+def jar(lab: Lab) -> Path:
+    """The server's jar under the lab's root, fetched by maven when it is not there yet."""
+    folder = lab.root / "questdb-jar"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not list(folder.glob("questdb-*.jar")):
-            _fetch(folder)
+            _fetch(folder, lab)
     return next(folder.glob("questdb-*.jar"))
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(folder: Path, lab: Lab) -> None:
     incoming = folder / "incoming"
     argv = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies"]
     argv += [f"-DoutputDirectory={incoming}", "-DexcludeTransitive=true"]
@@ -169,6 +170,7 @@ def _fetch(folder: Path) -> None:
             text=True,
             timeout=600,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, MARK: str(lab.folder)},
         )
     except FileNotFoundError as error:
         raise LabError("maven is not installed; `make test` says how") from error

@@ -57,6 +57,7 @@ class Sshd:
         self.name = name
         self.user = user
         self.address = address or lab.address()
+        self.addresses = (self.address, *also)
         self.port = port or lab.ssh_port
         self.folder = lab.folder / name
         self.run_folder = self.folder / "run"
@@ -64,7 +65,7 @@ class Sshd:
         self._seen_as = seen_as or self.run_folder
         self._process: Process | None = None
         config = [*lines, CONFIG.format(port=self.port, folder=self._seen_as, user=user)]
-        config += [f"ListenAddress {address}" for address in (self.address, *also)]
+        config += [f"ListenAddress {address}" for address in self.addresses]
         for kind in host_keys:
             make_key(self.run_folder / f"keys/{kind}", kind)
             config.append(f'HostKey "{self._seen_as}/keys/{kind}"')
