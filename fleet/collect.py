@@ -26,12 +26,14 @@ Watch = Callable[[Visit], None]
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run came to: its sweep, the statements that changed the server's tables, and for
-    each table whose rows did not arrive a sentence that says so.
+    each table whose rows did not arrive a sentence that says so. `bugs` are exceptions that
+    should not have been: their hosts' visits say so, and nothing else was lost by them.
     """
 
     sweep: Sweep
     changes: tuple[str, ...] = ()
     unwritten: tuple[str, ...] = ()
+    bugs: tuple[Exception, ...] = ()
 
 
 def collect(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome:
@@ -110,7 +112,9 @@ def _not_written(batch: Rows, error: QuestDBError) -> str:
     return f"{rows} of {batch.table.name} not written: {error}"
 
 
-def _runner(hosts: Sequence[Host], settings: Settings) -> Callable[[Host, Request, Allowance], Reply]:
+def _runner(
+    hosts: Sequence[Host], settings: Settings
+) -> Callable[[Host, Request, Allowance], Reply]:
     """What runs a request on a host. SSH is only imported where a host is reached by it."""
     if not any(host.connection == "ssh" and host.bad_config is None for host in hosts):
         return local.run

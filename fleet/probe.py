@@ -190,7 +190,7 @@ def cut(stdout: bytes) -> Answer:
             break
         if opened and name is None and opened not in sections:
             name, lines = opened, []
-        elif closed and closed == name:
+        elif name is not None and closed == name:
             sections[name] = Section(tuple(lines), int(rc))
             name = None
         elif version is not None:

@@ -49,7 +49,8 @@ def folded(names: Iterable[str]) -> str:
     """Host names in one string, runs of numbers folded: `web[01-12],db2`."""
     from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet  # noqa: PLC0415 - rarely needed
 
-    plain, other = [], []
+    plain: list[str] = []
+    other: list[str] = []
     for name in names:
         simple = name.isascii() and name.replace(".", "a").replace("-", "a").isidentifier()
         (plain if simple or name.replace(".", "").isdigit() else other).append(name)

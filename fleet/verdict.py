@@ -34,7 +34,8 @@ def judge(host: Host, reply: Reply) -> Verdict:
     """An answer → its verdict. Whatever the node printed, nothing is raised."""
     answer = probe.cut(reply.stdout)
     uptime_s, cpus = _node(answer)
-    bad_lines, bad_texts = 0, []
+    bad_lines = 0
+    bad_texts: list[str] = []
     listed: dict[str, Mapping[str, docker.Listed] | None] = {"ps1": None, "ps2": None}
     for name in listed:
         if answer.rc(name) == 0:

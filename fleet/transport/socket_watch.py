@@ -7,6 +7,7 @@ says nothing, one that hangs up, and one that speaks HTTP. What the socket saw t
 import re
 import socket
 import threading
+from typing import Any
 
 from fleet.allowance import Allowance
 from fleet.errors import HostError
@@ -15,7 +16,7 @@ from fleet.status import Phase, Status
 MAX_GREETING_BYTES = 64 * 1024
 _IDENTIFICATION = re.compile(rb"(?:^|\n)SSH-[^\n]*\n")
 
-Address = tuple[int, tuple[str | int, ...]]
+Address = tuple[int, tuple[Any, ...]]
 
 
 class WatchedSocket(socket.socket):
@@ -32,7 +33,7 @@ class WatchedSocket(socket.socket):
         self.ended = False
         self.flooded = False
 
-    def recv(self, size: int, flags: int = 0) -> bytes:  # type: ignore[override]  # narrower
+    def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive, and remember."""
         try:
             data = super().recv(size, flags)

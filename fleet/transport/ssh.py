@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import paramiko
 from fabric import Config, Connection
+from paramiko.pkey import UnknownKeyType
 from paramiko.ssh_exception import AuthenticationException, IncompatiblePeer, SSHException
 
 from fleet.allowance import Allowance
@@ -22,7 +23,7 @@ from fleet.inventory import Host
 from fleet.status import Phase, Status
 from fleet.transport import MAX_STDERR_BYTES, MAX_STDOUT_BYTES, Ended, Reply, Request
 from fleet.transport.host_keys import KnownHosts, Match, Trust, algorithms_of, pinned
-from fleet.transport.socket_watch import WatchedSocket, connect, resolve
+from fleet.transport.socket_watch import Address, WatchedSocket, connect, resolve
 
 WINDOW_BYTES = 128 * 1024
 """How much a node may send ahead of our reading; paramiko's own 2 MiB would be held per host."""
@@ -31,7 +32,7 @@ RETRY_AFTER_S = (0.3, 1.5)
 """Bounds of the pause before the one retry after a reset (sshd's MaxStartups drops look so)."""
 
 _CHUNK_BYTES = 32 * 1024
-_KEY_ALGORITHMS = paramiko.Transport._preferred_keys  # has no public name
+_KEY_ALGORITHMS = paramiko.Transport._preferred_keys  # type: ignore[attr-defined]  # not public
 _TURNED_AWAY = (b"Exceeded MaxStartups", b"Not allowed at this time")
 
 
@@ -106,7 +107,7 @@ class Ssh:
     def _login(
         self,
         connection: Connection,
-        addresses: list[tuple[int, tuple[str | int, ...]]],
+        addresses: list[Address],
         key: paramiko.PKey | None,
         trust: Trust,
         allowance: Allowance,
@@ -335,7 +336,7 @@ def _load_keys(paths: Iterable[str]) -> dict[str, paramiko.PKey | HostError]:
     for path in paths:
         try:
             keys[path] = paramiko.PKey.from_path(path)
-        except (OSError, ValueError, TypeError, SSHException, paramiko.UnknownKeyType) as error:
+        except (OSError, ValueError, TypeError, SSHException, UnknownKeyType) as error:
             reason = getattr(error, "strerror", None) or "not a private key that can be read"
             if isinstance(error, paramiko.PasswordRequiredException | TypeError):
                 reason = "it is encrypted"

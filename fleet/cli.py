@@ -1,0 +1,371 @@
+"""The command line: commands, options, exit codes. It prints; what happens is elsewhere."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fleet import __version__
+from fleet.errors import FleetError, UsageError
+
+if TYPE_CHECKING:
+    from fleet.collect import Outcome, Watch
+    from fleet.inventory import Host
+    from fleet.settings import Settings
+    from fleet.tables import Sweep
+    from fleet.visit import Visit
+
+EXIT_SOME_FAILED = 3
+EXIT_NOT_WRITTEN = 4
+EXIT_ALL_FAILED = 5
+EXIT_INTERRUPTED = 130
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_EPILOG = """\b
+Exit status:
+  0  all well
+  1  a bug in fleet
+  2  usage, inventory or schema
+  3  some hosts failed
+  4  rows were not written: QuestDB was not reached, or refused them
+  5  every host failed
+  130, 143  interrupted
+Of 3, 4 and 5 the highest that applies.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line → the exit status."""
+    try:
+        result = _fleet.main(args=arguments, prog_name="fleet", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return UsageError.exit_code
+    except FleetError as error:
+        _say(f"fleet: {error}")
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us went away (`| head`): nothing is left to say, not even at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+@click.group(
+    name="fleet",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EPILOG,
+)
+@click.version_option(__version__, prog_name="fleet", message="%(prog)s %(version)s")
+def _fleet() -> None:
+    """Docker figures of a whole fleet, over SSH, into QuestDB. Nothing is installed on a node."""
+
+
+def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Several options as one decorator, shown in the order given."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_targeting = _options(
+    click.argument("patterns", nargs=-1, metavar="[PATTERN]..."),
+    click.option(
+        "-i",
+        "--inventory",
+        metavar="FILE",
+        help="Ansible's YAML inventory. [default: $FLEET_INVENTORY, else inventory.yaml]",
+    ),
+    click.option("-l", "--limit", metavar="PATTERN", help="Only hosts that match this as well."),
+)
+_visiting = _options(
+    click.option(
+        "-f",
+        "--forks",
+        type=int,
+        help="Hosts visited at the same time. [default: 100]",
+    ),
+    click.option(
+        "--connect-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="For resolving, connecting, the key exchange and the login, each. [default: 10]",
+    ),
+    click.option(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="For one host's whole visit. [default: 30]",
+    ),
+    click.option(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help="For the whole sweep. [default: 240]",
+    ),
+    click.option(
+        "--max-failed",
+        metavar="N|N%",
+        help="How many failed hosts still count as well. [default: 0]",
+    ),
+    click.option(
+        "--name",
+        help="Of this job: its rows in fleetSweep. [default: fleet]",
+    ),
+    click.option(
+        "--private-key",
+        metavar="FILE",
+        help="For hosts whose inventory names none. [default: $FLEET_SSH_KEY_FILE]",
+    ),
+    click.option(
+        "--known-hosts",
+        metavar="FILE",
+        help="Instead of ~/.ssh/known_hosts and the system's.",
+    ),
+)
+_database = _options(
+    click.option(
+        "--questdb",
+        metavar="CONF",
+        help="The client's configuration string, without secrets. "
+        "[default: $QDB_CLIENT_CONF, else http::addr=localhost:9000;]",
+    ),
+    click.option(
+        "--questdb-file",
+        metavar="FILE",
+        help="A file that holds the configuration string, secrets and all.",
+    ),
+    click.option("--table", metavar="NAME", help="[default: containerStats]"),
+    click.option("--status-table", metavar="NAME", help="[default: hostStatus]"),
+    click.option("--sweep-table", metavar="NAME", help="[default: fleetSweep]"),
+)
+_talking = _options(
+    click.option("-v", "--verbose", is_flag=True, help="A summary also when all is well."),
+    click.option("-q", "--quiet", is_flag=True, help="No summary and no progress."),
+)
+
+
+@_fleet.command("collect")
+@_targeting
+@_visiting
+@_database
+@_talking
+def _collect(**flags: Any) -> int:
+    """Visit hosts and publish their figures: cron's command.
+
+    Prints nothing when all went well.
+    """
+    from fleet import collect  # noqa: PLC0415 - Fabric and the client of QuestDB load slowly
+
+    settings, hosts = _prepare(flags)
+    with _progress(len(hosts), settings) as watch:
+        outcome = collect.collect(hosts, settings, watch)
+    return _finish(outcome, settings)
+
+
+@_fleet.command("snapshot")
+@_targeting
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "jsonl", "csv", "ilp"]),
+    default="table",
+    show_default=True,
+)
+@click.option("--hosts", "of_hosts", is_flag=True, help="Hosts instead of containers (jsonl, csv).")
+@click.option(
+    "--sort",
+    type=click.Choice(["host", "name", "cpu", "memory", "net", "block", "pids"]),
+    default="host",
+    show_default=True,
+    help="Figures sort from the largest.",
+)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the first N containers.")
+@click.option("--publish", is_flag=True, help="Publish the figures as well, as collect does.")
+@_visiting
+@_database
+@_talking
+def _snapshot(
+    form: str, of_hosts: bool, sort: str, top: int | None, publish: bool, **flags: Any
+) -> int:
+    """Visit hosts and print their figures; publish nothing unless told to."""
+    if of_hosts and form not in ("jsonl", "csv"):
+        raise click.UsageError("--hosts goes with --format jsonl or csv")
+    from fleet import collect  # noqa: PLC0415 - Fabric loads slowly
+
+    settings, hosts = _prepare(flags)
+    with _progress(len(hosts), settings) as watch:
+        run = collect.collect if publish else collect.snapshot
+        outcome = run(hosts, settings, watch)
+    _show(outcome.sweep, settings, _View(form, of_hosts, sort, top))
+    return _finish(outcome, settings, shown=form == "table")
+
+
+@_fleet.command("hosts")
+@_targeting
+def _hosts(**flags: Any) -> None:
+    """Print the hosts that the patterns mean, one a line, in Ansible's order. No network."""
+    _settings, hosts = _prepare(flags, questdb=False)
+    for host in hosts:
+        click.echo(host.name)
+
+
+@_fleet.command("schema")
+@click.option("--apply", "apply_", is_flag=True, help="Run the statements that are missing.")
+@_database
+def _schema(apply_: bool, **flags: Any) -> None:
+    """Compare the server's tables with ours, and print the statements that are missing.
+
+    collect runs them itself; this is for those who want to see or to run them before. A table
+    that conflicts with ours is an error that names the way out.
+    """
+    from fleet import schema  # noqa: PLC0415 - loads TLS, which other commands do without
+    from fleet.errors import SchemaError  # noqa: PLC0415 - as above
+    from fleet.questdb_http import Client  # noqa: PLC0415 - as above
+    from fleet.settings import settings_from  # noqa: PLC0415 - as above
+    from fleet.tables import schema_of  # noqa: PLC0415 - as above
+
+    settings = settings_from(flags, os.environ)
+    client, tables = Client(settings.questdb), schema_of(settings.tables)
+    if apply_:
+        for statement in schema.ensure(client, tables):
+            click.echo(f"{statement};")
+        return
+    plan = schema.inspect(client, tables)
+    for statement in plan.statements:
+        click.echo(f"{statement};")
+    if plan.conflicts:
+        raise SchemaError("\n       ".join(plan.conflicts))
+
+
+def _prepare(flags: dict[str, Any], questdb: bool = True) -> "tuple[Settings, tuple[Host, ...]]":
+    """The settings of a command, and the hosts that its patterns mean."""
+    from fleet.inventory import load  # noqa: PLC0415 - yaml is not for `--version`
+    from fleet.pattern import select  # noqa: PLC0415 - as above
+    from fleet.settings import settings_from  # noqa: PLC0415 - as above
+
+    settings = settings_from(flags, os.environ, questdb=questdb)
+    inventory = load(settings.inventory, private_key=settings.private_key)
+    selection = select(settings.patterns, settings.limit, inventory)
+    for warning in selection.warnings:
+        _say(f"fleet: {warning}")
+    return settings, selection.hosts
+
+
+@contextlib.contextmanager
+def _progress(total: int, settings: "Settings") -> "Iterator[Watch]":
+    """A bar on a terminal while hosts are outstanding; nothing anywhere else."""
+    if settings.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda _visit: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("visiting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[bad]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("visiting", total=total, bad="")
+        failed = 0
+
+        def watch(visit: "Visit") -> None:
+            nonlocal failed
+            failed += visit.status not in ("ok", "partial")
+            bar.update(task, advance=1, bad=f"{failed} failed" if failed else "")
+
+        yield watch
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """How a snapshot is shown."""
+
+    form: str
+    of_hosts: bool
+    sort: str
+    top: int | None
+
+
+def _show(sweep: "Sweep", settings: "Settings", view: _View) -> None:
+    """A snapshot to standard output."""
+    from fleet import report  # noqa: PLC0415 - `--version` prints none
+    from fleet.tables import Rows, rows_of, schema_of  # noqa: PLC0415 - as above
+
+    pairs = report.found(sweep, view.sort, view.top)
+    if view.form == "table":
+        from rich.console import Console  # noqa: PLC0415 - only this output needs it
+
+        width = None if sys.stdout.isatty() else 10_000
+        report.print_table(Console(width=width, highlight=False), sweep, pairs)
+        return
+    schema = schema_of(settings.tables)
+    _containers, hosts, sweeps = rows_of(sweep, schema)
+    containers = Rows(
+        schema.containers, tuple(schema.containers.row((sweep, *pair)) for pair in pairs)
+    )
+    match view.form:
+        case "json":
+            text = report.as_json(sweeps, hosts, containers)
+        case "jsonl":
+            text = report.as_jsonl(hosts if view.of_hosts else containers)
+        case "csv":
+            text = report.as_csv(hosts if view.of_hosts else containers)
+        case _:
+            from fleet.publish import ilp_text  # noqa: PLC0415 - QuestDB's client loads slowly
+
+            text = "".join(ilp_text(rows) for rows in (containers, hosts, sweeps))
+    click.echo(text, nl=False)
+
+
+def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> int:
+    """Say what needs eyes, unless a table has `shown` it → the exit status."""
+    from fleet import report  # noqa: PLC0415 - `--version` prints none
+
+    sweep = outcome.sweep
+    for change in outcome.changes:
+        _say(f"fleet: changed the schema: {change}")
+    status = _exit_status(outcome, settings)
+    if not settings.quiet and not shown and (status or settings.verbose):
+        for line in report.summary(sweep):
+            _say(line)
+    for line in outcome.unwritten:
+        _say(f"fleet: {line}")
+    if outcome.bugs:
+        raise outcome.bugs[0]
+    return status
+
+
+def _exit_status(outcome: "Outcome", settings: "Settings") -> int:
+    """The highest of the statuses that apply."""
+    from fleet.status import Status  # noqa: PLC0415 - `--version` has none
+
+    counted = [visit for visit in outcome.sweep.visits if not visit.host.maintenance]
+    dead = [visit for visit in counted if visit.status not in (Status.OK, Status.PARTIAL)]
+    failed = len(outcome.sweep.failed)
+    status = EXIT_NOT_WRITTEN if outcome.unwritten else 0
+    if not settings.max_failed.allows(failed, len(counted)):
+        status = max(status, EXIT_ALL_FAILED if len(dead) == len(counted) else EXIT_SOME_FAILED)
+    return status
+
+
+def _say(line: str) -> None:
+    """To standard error, where everything goes that is no data."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(line, err=True)
