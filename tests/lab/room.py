@@ -31,7 +31,8 @@ class Room:
 
     def inside(self, *argv: str | Path) -> list[str]:
         """The command line that runs another one in here."""
-        enter = ["nsenter", f"--target={self.keeper.pid.number}", "--mount"]
+        # With its root, which is another than the namespace's where we are in a chroot ourselves.
+        enter = ["nsenter", f"--target={self.keeper.pid.number}", "--mount", "--root", "--wd"]
         return [*enter, "--", *(str(word) for word in argv)]
 
     def pids(self) -> list[Pid]:

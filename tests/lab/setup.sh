@@ -129,13 +129,15 @@ install_missing() {
     unguard
     trap - EXIT INT TERM HUP
     for unit in $(units); do
-        case " $before " in *" $unit "*) ;; *) $root systemctl -q disable "$unit" || true ;; esac
+        case " $before " in
+        *" $unit "*) ;;
+        *) $root deb-systemd-helper disable "$unit" >/dev/null || true ;;
+        esac
     done
 }
 
 # The services that are there, of those that our packages bring.
 units() {
-    has systemctl || return 0
     for unit in ssh.service ssh.socket docker.service docker.socket containerd.service; do
         for folder in /lib/systemd/system /usr/lib/systemd/system; do
             if [ -e "$folder/$unit" ]; then
