@@ -1,7 +1,8 @@
 """`make demo`: real rows of real containers, through real SSH, in a real QuestDB.
 
-Everything lies in `.demo/`, and everything it starts it stops, also when interrupted at any moment.
-On a terminal it stays until Ctrl-C; its exit status is 0 only if the rows were really there.
+Everything lies in `.demo/` (or the folder given as the one argument), and everything it starts it
+stops, also when interrupted at any moment. On a terminal it stays until Ctrl-C. Its exit status is
+0 only if the rows were really there.
 """
 
 import json
@@ -28,7 +29,6 @@ from tests.lab.questdb import QuestDB, Row
 from tests.lab.sshd import Sshd
 from tests.lab.waiting import LabError, poll
 
-FOLDER = PROJECT / ".demo"
 IMAGE = "fleet-demo:1"
 CONTAINERS = {"fleet-demo-web": 16, "fleet-demo-cache": 20, "fleet-demo-batch": 18}
 """Containers, and how often the 16 bytes are doubled that each holds."""
@@ -68,12 +68,13 @@ def main() -> None:
     """Run the demo; the exit status says how it went."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end_on)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PROJECT / ".demo"
     try:
-        with Lab(FOLDER) as lab:
+        with Lab(folder) as lab:
             machine = machine_docker(lab.folder / "client")
             private = not machine.answers()
             if private and os.geteuid():
-                _become_root()
+                _become_root(folder)
             with ExitStack() as parts:
                 _demonstrate(lab, None if private else machine, parts)
     except KeyboardInterrupt:
@@ -81,7 +82,7 @@ def main() -> None:
     except LabError as error:
         sys.exit(f"demo: {error}")
     finally:
-        _give_back()
+        _give_back(folder)
 
 
 def _end_on(number: int, _frame: FrameType | None) -> None:
@@ -96,7 +97,8 @@ def _demonstrate(lab: Lab, machine: Docker | None, parts: ExitStack) -> None:
     sshd = _start_sshd(lab, engine, parts)
     parts.callback(_end_undisturbed)  # the first thing of the end
     _write_files(lab, sshd)
-    connection = ["--known-hosts", ".demo/known_hosts", "--private-key", ".demo/id_ed25519"]
+    shown = os.path.relpath(lab.root, PROJECT)
+    connection = ["--known-hosts", f"{shown}/known_hosts", "--private-key", f"{shown}/id_ed25519"]
     _fleet(lab, 0, "hosts")
     _fleet(lab, SOME_FAILED, "collect", *connection, "--questdb", database.conf)
     print(f"(Exit status {SOME_FAILED}: some hosts failed. {DEAD} is down, as it should be.)")
@@ -105,7 +107,7 @@ def _demonstrate(lab: Lab, machine: Docker | None, parts: ExitStack) -> None:
         database.wait_rows(f"SELECT * FROM {table}", 1)
         print(f"\nsql> {query};\n{_table(database.sql(query))}", flush=True)
     _verify(database, ids)
-    print("\nEvery container is under its own host, and every host has its row.")
+    print("\nEvery container has its row under each of its hosts, and every host has its own.")
     if sys.stdin.isatty() and sys.stdout.isatty():
         print(f"QuestDB's console: {database.url}   Ctrl-C ends the demo and removes it all.")
         with suppress(KeyboardInterrupt):
@@ -166,23 +168,26 @@ def _write_files(lab: Lab, sshd: Sshd) -> None:
     """`.demo/inventory.yaml`, `.demo/known_hosts` and the key, as a user would have them."""
     addresses = dict(zip(NODES, sshd.addresses, strict=True)) | {DEAD: lab.address()}
     user = json.dumps(sshd.user)
-    (FOLDER / "inventory.yaml").write_text(INVENTORY.format(port=sshd.port, user=user, **addresses))
+    text = INVENTORY.format(port=sshd.port, user=user, **addresses)
+    (lab.root / "inventory.yaml").write_text(text)
     known = "".join(sshd.known_hosts_of(address) for address in sshd.addresses)
-    (FOLDER / "known_hosts").write_text(known)
-    key = FOLDER / "id_ed25519"
+    (lab.root / "known_hosts").write_text(known)
+    key = lab.root / "id_ed25519"
     key.unlink(missing_ok=True)
     shutil.copy(sshd.key_file, key)
 
 
 def _fleet(lab: Lab, expected: int, command: str, *options: str) -> None:
     """Show a command line, run it, and let its output be seen as it is."""
-    words = [command, "-i", ".demo/inventory.yaml", *options]
+    inventory = os.path.relpath(lab.root / "inventory.yaml", PROJECT)
+    words = [command, "-i", inventory, *options]
     print(f"\n$ fleet {shlex.join(words)}", flush=True)
     foreign = ("DOCKER_", "FLEET_", "QDB_", "SSH_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    environment |= {"FLEET_STATE_DIR": str(FOLDER / "state"), MARK: str(lab.folder)}
-    program = Path(sys.executable).with_name("fleet")
-    done = subprocess.run([program, *words], check=False, env=environment, cwd=PROJECT)
+    environment |= {"FLEET_STATE_DIR": str(lab.root / "state"), MARK: str(lab.folder)}
+    script = Path(sys.executable).with_name("fleet")
+    program = [script] if script.exists() else [sys.executable, "-m", "fleet"]
+    done = subprocess.run([*program, *words], check=False, env=environment, cwd=PROJECT)
     if done.returncode != expected:
         raise LabError(f"fleet {command} ended with {done.returncode}, not {expected}")
 
@@ -229,12 +234,12 @@ def _end_undisturbed() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _become_root() -> None:
+def _become_root(folder: Path) -> None:
     """Start again through sudo: no Docker engine answers, and starting one takes root."""
     argv = ["sudo", "env", f"PATH={os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE=1"]
     print("No Docker engine answers here; starting a private one takes root: sudo.", flush=True)
     if shutil.which("sudo") and (sys.stdin.isatty() or _sudo_asks_nothing()):
-        os.execvp("sudo", [*argv, sys.executable, "-m", "tests.lab.demo"])
+        os.execvp("sudo", [*argv, sys.executable, "-m", "tests.lab.demo", str(folder)])
     raise LabError("without rights for that, this would run it: sudo make demo")
 
 
@@ -242,11 +247,11 @@ def _sudo_asks_nothing() -> bool:
     return subprocess.run(["sudo", "-n", "true"], check=False, capture_output=True).returncode == 0
 
 
-def _give_back() -> None:
+def _give_back(folder: Path) -> None:
     """What root made for a user through sudo becomes the user's."""
     if os.geteuid() == 0 and (uid := os.environ.get("SUDO_UID")):
         owner = f"{uid}:{os.environ['SUDO_GID']}"
-        subprocess.run(["chown", "-R", "--", owner, str(FOLDER)], check=False)
+        subprocess.run(["chown", "-R", "--", owner, str(folder)], check=False)
 
 
 if __name__ == "__main__":
