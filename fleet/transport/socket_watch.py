@@ -99,6 +99,7 @@ def connect(addresses: list[Address], timeout_s: float, allowance: Allowance) ->
     timed_out = False
     for family, sockaddr in addresses:
         sock = WatchedSocket(family)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         allowance.on_expire(sock.hang_up)
         sock.settimeout(max(0.001, allowance.remaining_s(timeout_s)))
         place = f"{sockaddr[0]} port {sockaddr[1]}"
@@ -113,7 +114,6 @@ def connect(addresses: list[Address], timeout_s: float, allowance: Allowance) ->
         except OSError as error:
             refusals.append(f"{place}: {error.strerror or error}")
         else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
         sock.close()
         if allowance.expired:

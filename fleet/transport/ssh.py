@@ -248,9 +248,10 @@ def _told(error: Exception, attempt: _Attempt) -> HostError | _Reset:
         return HostError(Status.SSH_ERROR, phase, f"a greeting without end: {greeting!r}")
     if greeting.startswith(_TURNED_AWAY):
         return _Reset(f"turned away before the login: {greeting!r}")
-    if not sock.speaks_ssh and (b"\n" in greeting or (greeting and sock.ended)):
+    ended = sock.ended or isinstance(error, EOFError | ConnectionError)
+    if not sock.speaks_ssh and (b"\n" in greeting or (greeting and ended)):
         return HostError(Status.SSH_ERROR, phase, f"no SSH server: it says {greeting!r}")
-    if sock.ended and not attempt.allowance.expired:
+    if ended and not attempt.allowance.expired:
         if checked and attempt.many_keys:
             detail = (
                 "the server ended the login (too many of our keys were tried before the right one)"
