@@ -8,7 +8,7 @@ import json
 import ssl
 from collections.abc import Callable
 from concurrent.futures import Future
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from threading import Thread
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -172,6 +172,8 @@ def _body(response: HTTPResponse) -> bytes:
     body = response.read(ANSWER_MAX_BYTES + 1)
     if len(body) > ANSWER_MAX_BYTES:
         raise HTTPException("an answer without end")
+    if response.length:  # read(size) takes a connection that ends early for the end
+        raise IncompleteRead(body, response.length)
     return body
 
 
