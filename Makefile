@@ -1,5 +1,5 @@
 # Every target works from nothing: missing system packages are asked for by name (YES=1 answers),
-# the Python environment is made on the spot.
+# the Python environment is made on the spot. Recipes exec, so that a signal reaches what they run.
 
 PYTHON := .venv/bin/python
 SETUP := sh tests/lab/setup.sh
@@ -10,12 +10,11 @@ OURS := .lab .pytest_cache .hypothesis
 
 demo:  ## real rows of real containers, through real SSH, in a real QuestDB
 	@$(SETUP) demo .demo/venv
-	@PYTHONDONTWRITEBYTECODE=1 .demo/venv/bin/python -m tests.lab.demo
+	@exec env PYTHONDONTWRITEBYTECODE=1 .demo/venv/bin/python -m tests.lab.demo
 
 test:  ## all tests, on real parts; ARGS="-k something" for some
 	@$(SETUP) test .venv
-	@$(ROOT) $(PYTHON) -m pytest $(ARGS); result=$$?; \
-	    [ -z "$(ROOT)" ] || sudo chown -R "$$(id -u):$$(id -g)" $$(ls -d $(OURS)); exit $$result
+	@exec $(ROOT) $(PYTHON) -m pytest $(ARGS)
 
 check:  ## lint, format, types, packaging
 	@$(SETUP) check .venv
@@ -26,8 +25,8 @@ check:  ## lint, format, types, packaging
 
 bench:  ## what a sweep costs
 	@$(SETUP) test .venv
-	@if [ -d benchmarks ]; then $(ROOT) $(PYTHON) -m benchmarks $(ARGS); \
-	    else echo "There are no benchmarks yet: this will run python -m benchmarks." >&2; exit 1; fi
+	@if [ -d benchmarks ]; then exec $(ROOT) $(PYTHON) -m benchmarks $(ARGS); fi; \
+	    echo "There are no benchmarks yet: this will run python -m benchmarks." >&2; exit 1
 
 fuzz:  ## a million lines of docker stats
 	@$(SETUP) check .venv

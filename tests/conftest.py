@@ -4,6 +4,8 @@ A part that is missing fails the tests that need it; none is ever skipped.
 """
 
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -54,6 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Count when asked to."""
     if path := config.getoption("--e2e-report"):
         config.pluginmanager.register(E2eCounter(Path(path)))
+
+
+def pytest_unconfigure() -> None:
+    """What root wrote here for a user through sudo becomes the user's."""
+    if os.geteuid() == 0 and (uid := os.environ.get("SUDO_UID")):
+        wrote = [PROJECT / name for name in (".lab", ".pytest_cache", ".hypothesis")]
+        found = [path for path in wrote if path.exists()]
+        subprocess.run(["chown", "-R", f"{uid}:{os.environ['SUDO_GID']}", *found], check=False)
 
 
 @pytest.fixture(scope="session")
