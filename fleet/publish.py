@@ -23,7 +23,7 @@ import questdb
 
 from fleet.errors import QuestDBError, QuestDBUnreachable, UsageError
 from fleet.questdb_conf import QuestDB, client_conf
-from fleet.questdb_http import text_of, within
+from fleet.questdb_http import denied, text_of, within
 from fleet.tables import Cell, Row, Rows, Table
 
 BATCH_MAX_ROWS = 10_000
@@ -256,8 +256,11 @@ def _mapped(target: QuestDB, error: Any) -> QuestDBError:
     if error.code in _NETWORK:
         return _network(target, re.sub(r"^https?://\S+/write: (io: |timeout: )?", "", text))
     if error.code is _Code.AuthError:
-        login = "refused the login" if target.authorization else "asks for a login"
-        return QuestDBError(text_of(target, f"{login}: {text}"))
+        text = text.removeprefix("HTTP endpoint authentication error: ")
+        reason, _, status = text.removesuffix("]").rpartition(" [code: ")
+        return QuestDBError(
+            text_of(target, denied(target, 403 if status == "403" else 401, reason))
+        )
     if error.code is _Code.HttpNotSupported:
         return QuestDBError(text_of(target, "nothing there takes ILP (404): is it QuestDB?"))
     if error.code is not _Code.ServerFlushError:

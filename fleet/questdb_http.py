@@ -95,7 +95,7 @@ class Client:
         except HTTPException as error:
             raise self._unreachable(f"no answer in HTTP: {error!r}") from None
         if status in (401, 403):
-            raise self._error(self._denied(status))
+            raise self._error(denied(self._target, status, _start(body)))
         if 300 <= status < 400:
             raise self._error(f"answered {status}, moved to {location!r}: write that into addr")
         if status == 429 or status >= 500:
@@ -120,13 +120,6 @@ class Client:
         finally:
             connection.close()
 
-    def _denied(self, status: int) -> str:
-        if status == 403:
-            return "forbids it to this login (403)"
-        if self._target.authorization is None:
-            return "asks for a login (401): username and password, or a token, are not set"
-        return "refused the login (401)"
-
     def _error(self, detail: str) -> QuestDBError:
         return QuestDBError(text_of(self._target, detail))
 
@@ -141,6 +134,15 @@ def text_of(target: QuestDB, detail: str) -> str:
     if len(plain) > DETAIL_MAX_CHARS:
         plain = plain[: DETAIL_MAX_CHARS - 1] + "…"
     return f"QuestDB at {target.address}: {plain}"
+
+
+def denied(target: QuestDB, status: int, reason: str) -> str:
+    """What a 401 or 403 means for this target."""
+    if status == 403:
+        return f"forbids it to this login (403): {reason or 'no reason given'}"
+    if target.authorization is None:
+        return "asks for a login (401): username and password, or a token, are not set"
+    return "refused the login (401)"
 
 
 def within(seconds: float, call: Callable[[], Result]) -> Result:

@@ -24,6 +24,9 @@ from tests.doubles import answer, answering
 from tests.lab.questdb import QuestDB
 from tests.test_tables import CONTAINER_STATS, NOW, small_sweep
 
+# A run makes one sender; these tests make many.
+pytestmark = pytest.mark.filterwarnings("ignore:questdb.Sender. Detected a burst")
+
 TYPES = (
     *("BOOLEAN", "BYTE", "SHORT", "CHAR", "INT", "LONG", "FLOAT", "DOUBLE", "DATE"),
     *("TIMESTAMP", "TIMESTAMP_NS", "SYMBOL", "STRING", "VARCHAR", "UUID", "IPv4", "LONG256"),
@@ -526,7 +529,7 @@ UNAUTHORIZED = answer(401, "Unauthorized\r\n", "text/plain; charset=utf-8")
             QuestDBError,
             "asks for a login (401): username and password, or a token, are not set",
         ),
-        (answer(403, "no"), QuestDBError, "forbids it to this login (403)"),
+        (answer(403, "no"), QuestDBError, "forbids it to this login (403): no"),
         (
             answer(301, location="https://db.example.com/exec"),
             QuestDBError,
