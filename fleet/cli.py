@@ -339,8 +339,9 @@ def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> in
     from fleet import report  # noqa: PLC0415 - `--version` prints none
 
     sweep = outcome.sweep
-    for change in outcome.changes:
-        _say(f"fleet: changed the schema: {change}")
+    for statement in outcome.changes:
+        # Of a new table the name is enough; `fleet schema` prints its columns.
+        _say(f"fleet: changed the schema: {statement.partition(' (')[0]}")
     status = _exit_status(outcome, settings)
     if not settings.quiet and not shown and (status or settings.verbose):
         for line in report.summary(sweep):

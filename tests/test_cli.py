@@ -1,0 +1,132 @@
+"""The command line without any network: usage, errors, exit statuses."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fleet.cli import _exit_status
+from fleet.collect import Outcome
+from fleet.inventory import Host
+from fleet.settings import MaxFailed, Settings
+from fleet.status import Status
+from fleet.tables import Sweep
+from fleet.visit import Visit
+from tests.command import fleet
+from tests.test_report import AT
+
+SECRET = "correct-horse-battery"
+
+
+def _outcome(*statuses: Status, maintenance: int = 0, unwritten: bool = False) -> Outcome:
+    visits = tuple(
+        Visit(Host(f"h{n}", "h", maintenance=n < maintenance), status, None, None, 0.0)
+        for n, status in enumerate(statuses)
+    )
+    return Outcome(Sweep(AT, "fleet", "1", visits, 1.0), unwritten=("lost",) if unwritten else ())
+
+
+OK, BAD, HALF = Status.OK, Status.TIMEOUT, Status.PARTIAL
+
+
+@pytest.mark.parametrize(
+    ("outcome", "max_failed", "status"),
+    [
+        (_outcome(), "0", 0),
+        (_outcome(OK, OK), "0", 0),
+        (_outcome(OK, BAD), "0", 3),
+        (_outcome(OK, HALF), "0", 3),
+        (_outcome(HALF, HALF), "0", 3),
+        (_outcome(HALF, BAD), "0", 3),
+        (_outcome(BAD, BAD), "0", 5),
+        (_outcome(BAD, OK, maintenance=1), "0", 0),
+        (_outcome(BAD, BAD, maintenance=1), "0", 5),
+        (_outcome(BAD, maintenance=1), "0", 0),
+        (_outcome(OK, BAD), "1", 0),
+        (_outcome(OK, BAD, BAD), "1", 3),
+        (_outcome(OK, BAD), "50%", 0),
+        (_outcome(OK, BAD), "49%", 3),
+        (_outcome(BAD, BAD), "2", 0),
+        (_outcome(OK, unwritten=True), "0", 4),
+        (_outcome(OK, BAD, unwritten=True), "0", 4),
+        (_outcome(BAD, unwritten=True), "0", 5),
+    ],
+)
+def test_exit_status_is_the_highest_that_applies(outcome, max_failed, status):
+    """Failed hosts, rows that were not written, and what is still allowed."""
+    assert _exit_status(outcome, Settings(max_failed=MaxFailed.parse(max_failed))) == status
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--no-such-option"],
+        ["collekt"],
+        ["snapshot", "--format", "xml"],
+        ["snapshot", "--top", "0"],
+        ["snapshot", "--hosts"],
+        ["collect", "--forks", "many"],
+        ["collect", "-i", "INVENTORY", "--forks", "0"],
+        ["collect", "-i", "INVENTORY", "--timeout", "0"],
+        ["collect", "-i", "INVENTORY", "--max-failed", "x"],
+        ["collect", "-i", "INVENTORY", "--name", "a b"],
+        ["collect", "-i", "INVENTORY", "--table", "a/b"],
+        ["collect", "-i", "INVENTORY", "--questdb", "tcp::addr=localhost:9009;"],
+        ["collect", "-i", "INVENTORY", "--private-key", "/no/such/file"],
+        ["snapshot", "-i", "INVENTORY", "--known-hosts", "/no/such/file"],
+        ["hosts", "-i", "/no/such/file"],
+        ["hosts", "-i", "INVENTORY", "nobody"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_sentence_and_exit_2(words, tmp_path):
+    """Never a traceback, nothing on standard output."""
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text("all: {hosts: {a: {ansible_host: 127.0.0.1, ansible_port: 1}}}\n")
+    run = fleet(*(str(inventory) if word == "INVENTORY" else word for word in words))
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "Traceback" not in run.stderr
+    assert run.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "conf"),
+    [
+        (["--questdb", f"http::addr=localhost;username=u;password={SECRET};"], None),
+        (["--questdb", f"http::addr=localhost;token={SECRET};"], None),
+        ([], f"http::addr=localhost;username=u;pasword={SECRET};"),
+        ([], f"http::addr=127.0.0.1:1;username=u;password={SECRET};"),
+        ([], f"http::addr=127.0.0.1:1;token={SECRET};"),
+        ([], f"http::addr=local host;token={SECRET};"),
+        ([], f"{SECRET}"),
+    ],
+)
+def test_no_secret_is_ever_printed(words, conf, tmp_path):
+    """Whether it is refused, misspelt or used: no output holds it."""
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text("all: {hosts: {a: {ansible_host: 127.0.0.1, ansible_port: 1}}}\n")
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    if conf is not None:
+        env["QDB_CLIENT_CONF"] = conf
+    run = fleet("collect", "-v", "-i", inventory, *words, env=env)
+    assert run.returncode in (2, 4, 5)
+    assert SECRET not in run.stdout + run.stderr
+
+
+def test_reader_that_goes_away_is_no_error(tmp_path):
+    """`fleet hosts | head -1` ends quietly."""
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text("all: {hosts: {'a[00000:20000]': }}\n")
+    command = f"{sys.executable} -m fleet hosts -i {inventory} | head -n 1"
+    run = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("a00000\n", "")
+
+
+def test_secrets_file_is_read(tmp_path):
+    """--questdb-file may hold what a flag must not."""
+    conf = tmp_path / "questdb.conf"
+    conf.write_text(f"http::addr=127.0.0.1:1;username=u;password={SECRET};\n")
+    run = fleet("schema", "--questdb-file", conf)
+    assert run.returncode == 4
+    assert "127.0.0.1:1" in run.stderr
+    assert SECRET not in run.stderr

@@ -1,0 +1,91 @@
+"""What the manual says is what the program does."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from fleet.cli import _fleet
+from fleet.status import Phase, Status
+from fleet.tables import TableNames, schema_of
+
+PROJECT = Path(__file__).parent.parent
+MANUAL = (PROJECT / "docs/fleet.1.md").read_text()
+README = (PROJECT / "README.md").read_text()
+STATUSES = (PROJECT / "docs/statuses.md").read_text()
+TABLES = (PROJECT / "docs/tables.md").read_text()
+
+COMMANDS = {
+    name: command for name, command in _fleet.commands.items() if isinstance(command, click.Command)
+}
+OPTIONS = {
+    option
+    for command in COMMANDS.values()
+    for parameter in command.params
+    if isinstance(parameter, click.Option)
+    for option in parameter.opts
+}
+
+
+def test_manual_has_every_option_and_no_other():
+    """An option comes and goes with its place in the manual."""
+    listed = re.search(r"## OPTIONS\n(.*?)\n## ", MANUAL, re.DOTALL)
+    assert listed
+    said = set(re.findall(r"`(--?[a-z][a-z-]*)", listed[1]))
+    assert said == OPTIONS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_manual_and_readme_know_every_command(name):
+    """Each command has its synopsis, and stands in README."""
+    assert f"fleet {name} " in MANUAL
+    assert f"**fleet {name}**" in MANUAL
+    assert name in README
+
+
+@pytest.mark.parametrize("text", [README, MANUAL], ids=["README", "manual"])
+def test_commands_shown_are_commands_that_are_there(text):
+    """Every `fleet ...` in a code block parses: its command and its options exist."""
+    shown = re.findall(r"^(?:\$ |\*/5 .*/)fleet ([a-z]+)((?: .*)?)$", text, re.MULTILINE)
+    for name, rest in shown:
+        assert name in COMMANDS, name
+        assert set(re.findall(r" (--?[a-z][a-z-]*)", rest.partition("#")[0])) <= OPTIONS
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
+def test_every_status_has_its_cure(status):
+    """README's table and the page of statuses name each."""
+    assert f"**`{status}`**" in STATUSES
+    if status is not Status.JUMP_FAILED:
+        assert f"`{status}`" in README
+
+
+def test_every_phase_is_named():
+    """The tables' page lists the words that the column `phase` holds."""
+    for phase in Phase:
+        assert f"`{phase}`" in TABLES
+
+
+def test_every_column_is_explained():
+    """A column comes with its line in the tables' page."""
+    for table in schema_of(TableNames()).tables:
+        part = TABLES.partition(f"## {table.name}:")[2].partition("\n## ")[0]
+        for column in table.columns:
+            if not column.name.endswith("_unit"):
+                assert f"`{column.name}`" in part, f"{table.name}.{column.name}"
+
+
+def test_links_lead_somewhere():
+    """Every relative link of README and docs is a file of the project."""
+    for page in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_help_names_every_exit_status():
+    """--help and the manual list the same statuses."""
+    epilog = _fleet.epilog or ""
+    for number in ("0", "1", "2", "3", "4", "5", "130, 143"):
+        assert re.search(rf"^  {number}  ", epilog, re.MULTILINE)
+        assert f"| {number} |" in MANUAL
