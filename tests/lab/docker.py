@@ -38,9 +38,9 @@ class Docker:
     def run(self, name: str, *options: str, command: Sequence[str] = (), image: str = IMAGE) -> str:
         """Start a container in the background; its full id. It sleeps when no command is given.
 
-        Another `image` is another name for the one we have.
+        An `image` that is not there becomes another name for the one we have.
         """
-        if image != IMAGE:
+        if image != IMAGE and not self.docker("images", "--quiet", image):
             self.docker("tag", IMAGE, image)
         command = command or filled(0)
         return self.docker("run", "--detach", "--name", name, *options, image, *command)

@@ -155,6 +155,16 @@ unguard() {
     fi
 }
 
+# attended COMMAND ...: it ends when we are ended, whoever the signal was sent to.
+attended() {
+    "$@" &
+    child=$!
+    trap 'kill $child 2>/dev/null; exit 130' INT
+    trap 'kill $child 2>/dev/null; exit 143' TERM HUP
+    wait $child
+    trap - INT TERM HUP
+}
+
 make_venv() {
     python=$(find_python) || {
         echo "There is no Python 3.11 or newer that can make environments." >&2
@@ -172,7 +182,8 @@ make_venv() {
     echo "Making $venv with $("$python" --version)"
     rm -rf "$venv"
     "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$what"
+    attended "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --editable "$what"
     echo "$stamp" >"$venv/stamp"
 }
 
