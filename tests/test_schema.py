@@ -324,9 +324,11 @@ def _arrives(questdb: QuestDB, kind: str, actual: str) -> bool:
     moments = [NOW.replace(microsecond=number) for number in range(len(SENT[kind]))]
     try:
         publish(questdb, Rows(table, tuple(zip(SENT[kind], moments, strict=True))))
+        rows = questdb.wait_rows(f"SELECT v FROM {name} ORDER BY timestamp", len(SENT[kind]))
     except QuestDBError:
         return False
-    rows = questdb.wait_rows(f"SELECT v FROM {name} ORDER BY timestamp", len(SENT[kind]))
+    finally:
+        questdb.sql(f"DROP TABLE {name}")  # each holds dozens of the server's files open
     return all(_same(row["v"], value) for row, value in zip(rows, SENT[kind], strict=True))
 
 
