@@ -1,0 +1,123 @@
+"""A YAML file → its tree of nodes, each with its place."""
+
+import io
+import re
+
+import yaml
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+from fleet.errors import InventoryError
+from fleet.inventory.nodes import MAX_DEPTH, describe, error, is_map, is_null
+
+MAX_BYTES = 64 * 1024 * 1024
+
+_INI = re.compile(r"\[[\w.:-]+\]\s*$")
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # YAML's, by which marks count
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Stream(io.BytesIO):
+    """Bytes under the name that marks and errors repeat."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+class _Loader(_Base):  # type: ignore[misc,valid-type]  # C's, where PyYAML was built with it
+    """Composes nodes and nothing more, to a bounded depth (C's own recursion has no bound)."""
+
+    depth = 0
+
+    def descend_resolver(self, parent: Node | None, _index: object) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH and parent is not None:
+            raise error(parent, f"nested more than {MAX_DEPTH} levels deep")
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
+
+
+def read_document(path: str) -> MappingNode:
+    """The one mapping that the file at `path` holds."""
+    text = _read_text(path)
+    try:
+        root, second = _compose(text, path)
+    except yaml.YAMLError as exc:
+        raise _syntax_error(path, text, exc) from None
+    if root is None or is_null(root):
+        raise InventoryError(path, "is empty; expected a mapping of groups")
+    if not is_map(root):
+        if isinstance(root, SequenceNode):
+            _refuse_ini(path, text)
+        raise error(root, f"found {describe(root)}, expected a mapping of groups")
+    if second is not None:
+        raise InventoryError(path, "a second document starts here; expected one", *second)
+    return root
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise InventoryError(path, "is a folder; expected an inventory file") from None
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise InventoryError(path, f"cannot be read: {reason}") from None
+    if len(data) > MAX_BYTES:
+        raise InventoryError(path, f"is larger than {MAX_BYTES // 1024 // 1024} MiB")
+    if data.startswith(b"$ANSIBLE_VAULT;"):
+        raise InventoryError(
+            path, "is encrypted by ansible-vault, which fleet cannot open; leave the file plain"
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line, column = _line_column(exc.object[: exc.start].decode())
+        found = f"found the byte 0x{exc.object[exc.start]:02x}, expected UTF-8"
+        raise InventoryError(path, found, line, column) from None
+
+
+def _compose(text: str, path: str) -> tuple[Node | None, tuple[int, int] | None]:
+    """The first document's node, and where a second one starts."""
+    loader = _Loader(_Stream(text.encode(), path))
+    try:
+        if not loader.check_node():
+            return None, None
+        root = loader.get_node()
+        after = loader.peek_event()
+        mark = after.start_mark if isinstance(after, yaml.DocumentStartEvent) else None
+        return root, (mark.line + 1, mark.column + 1) if mark else None
+    finally:
+        loader.dispose()
+
+
+def _syntax_error(path: str, text: str, exc: yaml.YAMLError) -> InventoryError:
+    _refuse_ini(path, text)
+    if isinstance(exc, yaml.MarkedYAMLError) and (mark := exc.problem_mark):
+        line, column = mark.line + 1, mark.column + 1
+        around = "".join(_LINE_END.split(text)[line - 1 : line])
+        indent = around[: len(around) - len(around.lstrip())]
+        if "\t" in indent + around[column - 1 : column]:
+            return InventoryError(path, "found a tab; YAML indents with spaces", line, column)
+        context = f" {exc.context}" if exc.context else ""
+        return InventoryError(path, f"is not YAML: {exc.problem}{context}", line, column)
+    if found := _CONTROL.search(text):
+        line, column = _line_column(text[: found.start()])
+        return InventoryError(path, f"found the control character {found[0]!r}", line, column)
+    return InventoryError(path, f"is not YAML: {exc}")
+
+
+def _refuse_ini(path: str, text: str) -> None:
+    for line in text.splitlines():
+        if line.strip() and not line.startswith(("#", ";")):
+            if _INI.match(line):
+                raise InventoryError(path, "looks like Ansible's INI format; expected YAML")
+            return
+
+
+def _line_column(before: str) -> tuple[int, int]:
+    return before.count("\n") + 1, len(before) - before.rfind("\n")

@@ -1,0 +1,161 @@
+"""YAML nodes as an inventory means them: mappings read, values put into words, errors placed."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import TypeGuard
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from fleet.errors import InventoryError
+
+MAX_DEPTH = 100  # of nodes, groups, merges: far beyond real trees, far within the stack
+
+_YAML = "tag:yaml.org,2002:"
+STR, INT, MAP, SEQ = _YAML + "str", _YAML + "int", _YAML + "map", _YAML + "seq"
+NULL, MERGE = _YAML + "null", _YAML + "merge"
+_WORDS = {
+    _YAML + "bool": "the boolean",
+    INT: "the number",
+    _YAML + "float": "the number",
+    _YAML + "timestamp": "the date",
+    NULL: "nothing",
+    MAP: "a mapping",
+    SEQ: "a list",
+}
+_KINDS = dict.fromkeys((STR, *_WORDS), ScalarNode) | {MAP: MappingNode, SEQ: SequenceNode}
+_JINJA = re.compile(r"\{\{|\{%|\{#")
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
+
+Entries = dict[str, tuple[ScalarNode, Node]]
+
+
+class Mappings:
+    """Reads mappings: `<<` merged, duplicate keys refused, aliases read once and never in circles.
+
+    A merged mapping is remembered by its node, so that aliases of aliases cost what they weigh
+    in the file and no more.
+    """
+
+    def __init__(self) -> None:
+        self._merged: dict[int, tuple[int, Entries]] = {}
+        self._open: set[int] = set()
+
+    def entries(self, node: MappingNode, *, names: bool = True) -> Entries:
+        """The keys that are text; with `names`, any other key is an error."""
+        return self._read(node, names)[1]
+
+    def _read(self, node: MappingNode, names: bool) -> tuple[int, Entries]:
+        own: Entries = {}
+        bases: list[Node] = []
+        for key, value in node.value:
+            tag = key.tag
+            if tag == STR and isinstance(key, ScalarNode):
+                first = own.setdefault(key.value, (key, value))
+                if first[0] is not key:
+                    line = first[0].start_mark.line + 1
+                    raise error(key, f"the key {key.value!r} stands twice, first on line {line}")
+            elif tag == MERGE:
+                bases += reversed(value.value) if isinstance(value, SequenceNode) else [value]
+            elif names:
+                raise error(key, f"found {describe(key)} as a key, expected text (use quotes?)")
+        if not bases:
+            return 0, own
+        merged: Entries = {}
+        depth = 0
+        for base in bases:
+            below, found = self._base(base, node, names)
+            depth = max(depth, below + 1)
+            merged |= found
+        return depth, merged | own
+
+    def _base(self, base: Node, into: MappingNode, names: bool) -> tuple[int, Entries]:
+        if not isinstance(base, MappingNode):
+            raise error(base, f"found {describe(base)} after '<<', expected mappings")
+        if id(base) in self._merged:
+            return self._merged[id(base)]
+        if id(base) in self._open:
+            raise error(into, "'<<' merges a mapping into itself")
+        self._open.add(id(base))
+        found = self._read(base, names) if len(self._open) <= MAX_DEPTH else (MAX_DEPTH, {})
+        self._open.discard(id(base))
+        if found[0] >= MAX_DEPTH:
+            raise error(into, f"'<<' merges more than {MAX_DEPTH} levels deep")
+        self._merged[id(base)] = found
+        return found
+
+
+def error(node: Node, message: str) -> InventoryError:
+    """An error about `node`, at its place."""
+    mark = node.start_mark
+    return InventoryError(mark.name, message, mark.line + 1, mark.column + 1)
+
+
+def place(node: Node) -> str:
+    """`file:line:column` of a node."""
+    mark = node.start_mark
+    return f"{mark.name}:{mark.line + 1}:{mark.column + 1}"
+
+
+def kind(node: Node) -> str:
+    """The tag of a node of YAML's own types; "" for anyone else's, and for a tag that lies."""
+    return node.tag if isinstance(node, _KINDS.get(node.tag, ())) else ""
+
+
+def is_map(node: Node) -> TypeGuard[MappingNode]:
+    """Whether `node` is a plain mapping."""
+    return kind(node) == MAP
+
+
+def is_null(node: Node) -> bool:
+    """Whether nothing stands in `node`."""
+    return kind(node) == NULL
+
+
+def integer(node: Node) -> int | None:
+    """The whole number that stands in `node`, as number or as text, if one does."""
+    if kind(node) == INT and isinstance(node, ScalarNode):
+        try:
+            return int(yaml.constructor.SafeConstructor().construct_yaml_int(node))
+        except ValueError:
+            return None
+    if kind(node) == STR and _WHOLE.fullmatch(node.value):
+        return int(node.value)
+    return None
+
+
+def text(node: Node) -> str | None:
+    """The text that stands in `node`; a whole number passes for text, a template does not."""
+    if kind(node) == INT:
+        number = integer(node)
+        return None if number is None else str(number)
+    return str(node.value) if kind(node) == STR and not is_template(node) else None
+
+
+def is_template(node: Node) -> bool:
+    """Whether Ansible would run `node`'s text through Jinja."""
+    return kind(node) == STR and _JINJA.search(node.value) is not None
+
+
+def describe(node: Node) -> str:
+    """What stands in a node, in words; the content of foreign types is never shown."""
+    found = kind(node)
+    if found == "":
+        return f"a value tagged {node.tag.replace(_YAML, '!!')}"
+    if found == STR:
+        return f"{'the template' if is_template(node) else 'the text'} {quote(node.value)}"
+    words = _WORDS[found]
+    return f"{words} {node.value}" if isinstance(node, ScalarNode) and found != NULL else words
+
+
+def quote(text: str) -> str:
+    """`text` in quotes, harmless and not too long."""
+    return repr(text if len(text) <= 60 else text[:59] + "…")
+
+
+def suggest(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """`; did you mean 'x'?` where a known word is close, apart from the prefix of them all."""
+    rests = sorted(name.removeprefix(prefix) for name in known)
+    close = difflib.get_close_matches(word.removeprefix(prefix), rests, n=1)
+    return f"; did you mean {prefix + close[0]!r}?" if close else ""

@@ -1,0 +1,131 @@
+"""One host's variables, read as texts, ports and truths; what cannot be used is complained of."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from yaml.nodes import Node, ScalarNode
+
+from fleet.inventory import ssh_args
+from fleet.inventory.nodes import (
+    STR,
+    describe,
+    integer,
+    is_null,
+    is_template,
+    kind,
+    place,
+    quote,
+    text,
+)
+from fleet.inventory.variables import SSH_ARGS
+
+_TRUE = ("y", "yes", "on", "1", "true", "t")  # Ansible's
+_FALSE = ("n", "no", "off", "0", "false", "f")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value, and the variable that is it or holds it."""
+
+    name: str
+    node: Node
+    verb: str = "is"
+
+
+class Settings:
+    """The variables that count for one host, and what is wrong with them."""
+
+    def __init__(self, variables: dict[str, Node]) -> None:
+        self._variables = variables
+        self._options: dict[str, Found] = {}
+        self.complaints: list[str] = []
+
+    def read_ssh_args(self) -> None:
+        """Take ports, users and key files out of SSH options; of several the first counts."""
+        for name in SSH_ARGS:
+            given = self.find((name,))
+            if given is None:
+                continue
+            words = text(given.node)
+            if words is None:
+                self.complain(given, "options of ssh")
+                continue
+            try:
+                options = ssh_args.parse(words)
+            except ValueError as exc:
+                self.refuse(name, f"cannot be read: {exc}")
+                continue
+            for refused in options.refused:
+                self.refuse(name, f"holds {quote(refused)}, which this version cannot honour")
+            for word, value in options.settings:
+                found = Found(name, ScalarNode(STR, value, given.node.start_mark), "holds")
+                first = self._options.setdefault(word, found).node.value
+                if word == "identityfile" and first != value:
+                    self.refuse(name, f"holds {quote(value)}, a second key file; one can be used")
+
+    def find(self, names: Sequence[str], option: str = "") -> Found | None:
+        """The last of `names` that is set; else what the SSH options say."""
+        found = None
+        for name in names:
+            node = self._variables.get(name)
+            if node is not None and not is_null(node):
+                found = Found(name, node)
+        if found is None or (option and found.node.value == ""):
+            return self._options.get(option)
+        return found
+
+    def word(self, names: Sequence[str]) -> str | None:
+        """A text as it stands, complained of by nobody; None where there is none."""
+        found = self.find(names)
+        return text(found.node) if found else None
+
+    def text(
+        self, names: Sequence[str], pattern: re.Pattern[str], expected: str, option: str = ""
+    ) -> str | None:
+        """A text that fits `pattern`."""
+        found = self.find(names, option)
+        if found is None:
+            return None
+        value = text(found.node)
+        if value is not None and value.isprintable() and pattern.fullmatch(value):
+            return value
+        self.complain(found, expected)
+        return None
+
+    def port(self, names: Sequence[str], option: str) -> int | None:
+        """A port's number."""
+        found = self.find(names, option)
+        if found is None:
+            return None
+        number = integer(found.node)
+        if number is not None and 1 <= number <= 65535:
+            return number
+        self.complain(found, "a port from 1 to 65535")
+        return None
+
+    def truth(self, name: str) -> bool:
+        """What Ansible takes for true."""
+        found = self.find((name,))
+        if found is None:
+            return False
+        scalar = isinstance(found.node, ScalarNode) and kind(found.node)
+        word = found.node.value.strip().lower() if scalar else ""
+        if word not in _TRUE + _FALSE:
+            self.complain(found, "a boolean")
+        return word in _TRUE
+
+    def complain(self, found: Found, expected: str) -> None:
+        """Say what was found and what was expected; nothing of a foreign type is shown."""
+        node = found.node
+        if is_template(node):
+            rest = "which this version does not evaluate"
+        elif not kind(node):
+            rest = "which fleet cannot read"
+        else:
+            rest = f"expected {expected}"
+        self.complaints.append(f"{place(node)}: {found.name} {found.verb} {describe(node)}, {rest}")
+
+    def refuse(self, name: str, why: str) -> None:
+        """Say why a variable cannot be used."""
+        self.complaints.append(f"{place(self._variables[name])}: {name} {why}")
