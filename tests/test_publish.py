@@ -40,7 +40,7 @@ from tests.test_tables import NOW, small_sweep
 pytestmark = pytest.mark.filterwarnings("ignore:questdb.Sender. Detected a burst")
 
 KINDS = ("SYMBOL", "VARCHAR", "DOUBLE", "LONG", "BOOLEAN", "TIMESTAMP")
-ACCEPTED = b"HTTP/1.1 204 OK\r\nContent-Length: 0\r\n\r\n"
+ACCEPTED = b"HTTP/1.1 204 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def make_table(name: str, *kinds: str) -> Table[Any]:
