@@ -207,7 +207,7 @@ def _snapshot(
         raise click.UsageError("--hosts goes with --format jsonl or csv")
     from fleet import collect  # noqa: PLC0415 - Fabric loads slowly
 
-    settings, hosts = _prepare(flags)
+    settings, hosts = _prepare(flags, questdb=publish)
     with _progress(len(hosts), settings) as watch:
         run = collect.collect if publish else collect.snapshot
         outcome = run(hosts, settings, watch)

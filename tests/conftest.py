@@ -93,6 +93,7 @@ def engines(lab: Lab) -> Iterator[dict[str, Engine]]:
         b.run("db", "--memory", "256m", command=filled(19), image="shop/db:16")
         b.run("on-host-network", "--network", "host", command=filled(15))
         c.run("queue", "--label", f"{SERVICE}=queue", command=filled(18), image="shop/queue:2")
+        c.run("sidecar", "--network", "container:queue", command=filled(14))
         c.run("done", command=["sh", "-c", ":"])
         yield engines
 
