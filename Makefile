@@ -20,7 +20,7 @@ check:  ## lint, format, types, packaging
 	@$(SETUP) check .venv
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy
+	$(PYTHON) -m mypy -p fleet -p tests.lab
 	$(PYTHON) -m tests.check_package
 
 bench:  ## what a sweep costs
