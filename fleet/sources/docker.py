@@ -11,7 +11,7 @@ Unknown is None, never 0: `docker stats` prints zeros, `--` and nonsense with ex
 that a node prints raises.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -107,30 +107,33 @@ def measure(
     """Lines of `docker stats`, and `ps` by id from before and after it → samples by the null rules.
 
     `before` or `after` is None where that `ps` could not be read, `cpus` (the node's) where it is
-    not known. Of several rows for one container the first with figures counts; the others are bad
-    lines. An id of 12 digits becomes that of 64 which `ps` lists.
+    not known. Of several rows for one container the first with figures counts, else zeros before
+    dashes; the others are bad lines. An id of 12 digits becomes that of 64 which `ps` lists.
     """
-    earlier, later, bad = _Ps(before), _Ps(after), _BadLines()
-    rows = _rows(_parsed(stats_lines, parse_stats_line, bad), earlier, later, bad)
+    earlier, later, bad = before or {}, after or {}, _BadLines()
+    parsed = _parsed(stats_lines, parse_stats_line, bad)
+    rows = _rows(parsed, _Ids(earlier.keys() | later.keys()), bad)
     cpu_max_percent = _CPU_MARGIN_PERCENT * (cpus or _MAX_CPUS)
     samples, measured = [], set()
-    for id, (figures, old, new) in rows.items():
+    for id, figures in rows.items():
+        old, new = earlier.get(id), later.get(id)
         if figures.is_dashes or (figures.is_zero and not _ran(old, new)):
             continue
         listed = new or old
         values = _values(figures, listed, cpu_max_percent)
+        longest = figures.id if len(figures.id) > len(id) else id
         name = figures.name or (listed.name if listed else id[:12])
         image, service = (listed.image, listed.service) if listed else (None, None)
-        samples.append(Sample(id, name, image, service, *values))
-        if old is not None and values.count(None) < len(values):
-            measured.add(old.id)
-    unread = [c for c in earlier.listed.values() if c.running and c.id not in measured]
-    lasting = tuple(c.name for c in unread if _ran(c, later.find(c.id)))
+        samples.append(Sample(longest, name, image, service, *values))
+        if values.count(None) < len(values):
+            measured.add(id)
+    unread = [c for id, c in earlier.items() if c.running and id not in measured]
+    lasting = tuple(c.name for c in unread if _ran(c, later.get(c.id)))
     return Measured(
         samples=tuple(samples),
         dropped=len(rows) - len(samples),
         vanished=len(unread) - len(lasting) if after is not None else 0,
-        dashes=bool(rows) and all(figures.is_dashes for figures, _, _ in rows.values()),
+        dashes=bool(rows) and all(figures.is_dashes for figures in rows.values()),
         unmeasured=lasting,
         errors=tuple(bad.texts),
         bad_lines=bad.count,
@@ -150,25 +153,28 @@ class _BadLines:
             self.texts.append(text)
 
 
-class _Ps:
-    """One reading of `ps`, searched by ids that may be shorter or longer than its own."""
+class _Ids:
+    """The ids that `ps` listed, searched by ids that may be shorter or longer."""
 
-    def __init__(self, listed: Mapping[str, Listed] | None) -> None:
-        self.listed = listed or {}
+    def __init__(self, listed: Set[str]) -> None:
+        self.listed = listed
 
-    def find(self, id: str) -> Listed | None:
-        """The container of this id, or the only one whose id begins so or begins this one."""
-        if (exact := self.listed.get(id)) is not None:
-            return exact
-        near = self._near.get(id[:12], ())
-        near = [c for c in near if c.id.startswith(id) or id.startswith(c.id)]
-        return near[0] if len(near) == 1 else None
+    def match(self, id: str) -> str:
+        """The listed id that is this one, or the only one that begins so or that this begins with;
+        else the id itself.
+        """
+        if id in self.listed:
+            return id
+        near = [
+            one for one in self._near.get(id[:12], ()) if one.startswith(id) or id.startswith(one)
+        ]
+        return near[0] if len(near) == 1 else id
 
     @cached_property
-    def _near(self) -> dict[str, list[Listed]]:
-        near: dict[str, list[Listed]] = {}
-        for container in self.listed.values():
-            near.setdefault(container.id[:12], []).append(container)
+    def _near(self) -> dict[str, list[str]]:
+        near: dict[str, list[str]] = {}
+        for id in self.listed:
+            near.setdefault(id[:12], []).append(id)
         return near
 
 
@@ -184,24 +190,22 @@ def _parsed(
                 bad.add(str(error))
 
 
-def _rows(
-    parsed: Iterable[Figures], earlier: _Ps, later: _Ps, bad: _BadLines
-) -> dict[str, tuple[Figures, Listed | None, Listed | None]]:
-    """By the longest id known: figures, and what `ps` said before and after. One row each."""
-    rows: dict[str, tuple[Figures, Listed | None, Listed | None]] = {}
+def _rows(parsed: Iterable[Figures], ids: _Ids, bad: _BadLines) -> dict[str, Figures]:
+    """One row for each container, by the id that `ps` gives it, or its own."""
+    rows: dict[str, Figures] = {}
     for figures in parsed:
-        id, old, new = figures.id, earlier.find(figures.id), later.find(figures.id)
-        if old is not None and len(old.id) > len(id):
-            id = old.id
-        if new is not None and len(new.id) > len(id):
-            id = new.id
+        id = ids.match(figures.id)
         if id in rows:
             bad.add(f"a second row for {id}")
-            first = rows[id][0]
-            if figures.is_dashes or figures.is_zero or not (first.is_dashes or first.is_zero):
+            if _worth(figures) <= _worth(rows[id]):
                 continue
-        rows[id] = figures, old, new
+        rows[id] = figures
     return rows
+
+
+def _worth(figures: Figures) -> int:
+    """Which of two rows for one container to believe: the greater."""
+    return 0 if figures.is_dashes else 1 if figures.is_zero else 2
 
 
 def _ran(old: Listed | None, new: Listed | None) -> bool:

@@ -42,7 +42,7 @@ _UNITS |= {f"{letter}iB": ("e0", 1024.0**n) for n, letter in enumerate("KMGTPEZY
 # Objects come as tuples of pairs, so that a name given twice can be seen, and arrays as lists.
 _JSON = json.JSONDecoder(object_pairs_hook=tuple)
 _NOISE = r"(?:\ufeff|\x1b\[[0-?]*[ -/]*[@-~]|[ \t\r\n])*+"  # a BOM, a terminal's sequences
-_WRAPPED = re.compile(rf"{_NOISE}([\[{{].*[\]}}]){_NOISE}", re.DOTALL)
+_WRAPPED = re.compile(rf"{_NOISE}([\[{{].*[\]}}]){_NOISE}")
 
 
 class LineError(ValueError):
@@ -117,7 +117,7 @@ def parse_stats_line(line: str) -> Figures:
     read, read_unit, written, written_unit, cpu, container, id, percent, *more = match.groups()
     used, used_unit, limit, limit_unit, name, got, got_unit, sent, sent_unit, pids = more
     # `--` rows have no ID; since CLI 28.5 Container is the longer one, unless --no-trunc
-    id = container if len(container) > len(id) and container.startswith(id) else id
+    id = container if container.startswith(id) else id
     if not id:
         raise LineError(f"no id in {_quote(line)}")
     return Figures(
