@@ -39,6 +39,9 @@ READABLE_VERSIONS = (1,)
 CLOCK_ENDED = (124, 137, 143)
 """Exit statuses of a tool that was ended by the probe's own clock."""
 
+MAX_LINES = 65_536
+"""Lines of an answer that are read: thrice what 4 MiB hold of Docker's, and a bound for a flood."""
+
 REFUSED = 64
 NOT_FOUND = 127
 
@@ -161,7 +164,8 @@ def cut(stdout: bytes) -> Answer:
     """Cut an answer into sections. Anything is accepted; nothing is raised.
 
     A marker out of order (a section in a section, an end of another one, a name twice) ends the
-    reading there, as a cut-off answer does: what stood before it counts.
+    reading there, as a cut-off answer does: what stood before it counts. So does the line after
+    `MAX_LINES`.
     """
     version: int | None = None
     noise: str | None = None
@@ -169,7 +173,7 @@ def cut(stdout: bytes) -> Answer:
     name: str | None = None
     lines: list[str] = []
     whole = False
-    for line in stdout.decode("utf-8", "replace").split("\n"):
+    for line in stdout.decode("utf-8", "replace").split("\n", MAX_LINES)[:MAX_LINES]:
         text = line.rstrip("\r")
         marker = _MARKER.fullmatch(text) if text.startswith("@fleet ") else None
         if marker is None:

@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.lab.engine import Engine
 from tests.lab.image import filled
 from tests.lab.lab import PROJECT, Lab
 from tests.lab.node import Node
 from tests.lab.questdb import QuestDB
+
+settings.register_profile("fleet", deadline=None)  # machines differ, and share their cores
+settings.load_profile("fleet")
 
 MakeNode = Callable[..., Node]
 

@@ -323,3 +323,11 @@ def test_cut_takes_any_order_of_markers(lines):
     for section in answer.sections.values():
         assert not any(line.startswith("@fleet 1 ") for line in section.lines)
         assert section.rc is not None or not answer.whole
+
+
+def test_flood_of_lines_is_cut_where_it_costs_little():
+    """Millions of tiny lines are not made millions of strings."""
+    flood = WHOLE.replace(b'{"a":1}\n', b"y\n" * 2_000_000)
+    answer = probe.cut(flood)
+    assert not answer.whole
+    assert 0 < len(answer.lines("stats")) < probe.MAX_LINES

@@ -221,8 +221,8 @@ def _values(figures: Figures, listed: Listed | None, cpu_max_percent: float) -> 
     used, limit, percent = figures.memory_bytes, figures.memory_limit_bytes, figures.memory_percent
     net = figures.net_in_bytes, figures.net_out_bytes
     block = figures.block_in_bytes, figures.block_out_bytes
-    if limit == 0 and pids == 0:  # no cgroup could be read: only the network's figures are real
-        cpu, block = None, (None, None)
+    if limit == 0 and pids == 0:  # no cgroup could be read: its zeros are no figures
+        cpu, block = cpu or None, (None, None) if block == (0, 0) else block
     if cpu is not None and cpu > cpu_max_percent:
         cpu = None
     if limit == 0:

@@ -742,14 +742,24 @@ def test_network_without_ps():
     assert unknown(only(stats_line(NetIO="0B / 1B"))) == set()
 
 
+MEMORY = {"memory_bytes", "memory_limit_bytes", "memory_percent"}
+BLOCK = {"block_in_bytes", "block_out_bytes"}
+
+
 @pytest.mark.parametrize(
-    "fields", [{"NetIO": "1kB / 2kB"}, {"CPUPerc": "5.00%", "BlockIO": "1B / 0B"}]
+    ("cpu", "block", "lost"),
+    [
+        ("0.00%", "0B / 0B", {"cpu_percent", *BLOCK}),
+        ("5.00%", "0B / 0B", BLOCK),
+        ("0.00%", "1B / 0B", {"cpu_percent"}),
+        ("5.00%", "1B / 0B", set()),
+    ],
 )
-def test_no_cgroups(fields):
-    """Without a limit and without pids no cgroup was read: only the network is real."""
-    row = {"MemUsage": "0B / 0B", "PIDs": "0", **fields}
-    sample = only(stats_line(**row), **running())
-    assert unknown(sample) == set(MEASUREMENTS) - NET
+def test_no_cgroups(cpu, block, lost):
+    """Without a limit and without pids no cgroup was read: its zeros are not known, the rest is."""
+    fields = {"CPUPerc": cpu, "BlockIO": block, "NetIO": "1kB / 2kB"}
+    sample = only(stats_line(MemUsage="0B / 0B", PIDs="0", **fields), **running())
+    assert unknown(sample) == {"pids", *MEMORY, *lost}
 
 
 def test_running_without_figures():
@@ -793,7 +803,8 @@ def test_measured_containers_neither_vanish_nor_lack():
 
 def test_row_that_turns_out_to_say_nothing():
     """A row whose last figures fall to the null rules is kept, but measures nothing."""
-    row = stats_line(MemUsage="0B / 0B", PIDs="0", NetIO="1kB / 2kB", CPUPerc="0.00%")
+    nothing = {"MemUsage": "0B / 0B", "PIDs": "0", "CPUPerc": "0.00%", "BlockIO": "0B / 0B"}
+    row = stats_line(**nothing, NetIO="1kB / 2kB")
     result = measured(row, **running(networks=""))
     assert unknown(result.samples[0]) == set(MEASUREMENTS)
     assert result.unmeasured == ("web",)
