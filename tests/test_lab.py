@@ -71,7 +71,7 @@ def test_nodes_see_only_their_own_engine(
     ps = "docker ps --quiet --no-trunc"
     seen = [node.ssh(ps).stdout.split() for node in nodes.values()]
     assert seen == [engine.docker(*ps.split()[1:]).split() for engine in engines.values()]
-    assert [len(ids) for ids in seen] == [3, 2, 1]
+    assert len({id_ for ids in seen for id_ in ids}) == sum(map(len, seen)) >= 6
 
 
 SHELLS = ["/bin/dash", "/bin/bash", "busybox", "/usr/bin/zsh", "/usr/bin/fish", "/usr/bin/tcsh"]
@@ -102,7 +102,8 @@ def test_rights_on_a_node(make_node: MakeNode, engines: dict[str, Engine]) -> No
     assert denied.ssh("sudo -n docker ps").returncode == 1
     rule = f"{denied.user} ALL=(root) NOPASSWD: ALL\n"
     allowed = make_node(engine=engines["c"], docker_group=False, sudoers=rule)
-    assert allowed.ssh("sudo -n timeout 5 docker ps --format '{{.Names}}'").stdout == "queue\n"
+    listed = allowed.ssh("sudo -n timeout 5 docker ps --format '{{.Names}}'").stdout
+    assert "queue" in listed.split()
 
 
 def test_programs_of_a_node(make_node: MakeNode) -> None:
