@@ -169,7 +169,7 @@ def _collect(**flags: Any) -> int:
 
     Prints nothing when all went well.
     """
-    from fleet import collect  # noqa: PLC0415 - Fabric and the client of QuestDB load slowly
+    from fleet import collect
 
     settings, hosts = _prepare(flags)
     with _progress(len(hosts), settings) as watch:
@@ -205,7 +205,7 @@ def _snapshot(
     """Visit hosts and print their figures; publish nothing unless told to."""
     if of_hosts and form not in ("jsonl", "csv"):
         raise click.UsageError("--hosts goes with --format jsonl or csv")
-    from fleet import collect  # noqa: PLC0415 - Fabric loads slowly
+    from fleet import collect
 
     settings, hosts = _prepare(flags, questdb=publish)
     with _progress(len(hosts), settings) as watch:
@@ -233,11 +233,11 @@ def _schema(apply_: bool, **flags: Any) -> None:
     collect runs them itself; this is for those who want to see or to run them before. A table
     that conflicts with ours is an error that names the way out.
     """
-    from fleet import schema  # noqa: PLC0415 - loads TLS, which other commands do without
-    from fleet.errors import SchemaError  # noqa: PLC0415 - as above
-    from fleet.questdb_http import Client  # noqa: PLC0415 - as above
-    from fleet.settings import settings_from  # noqa: PLC0415 - as above
-    from fleet.tables import schema_of  # noqa: PLC0415 - as above
+    from fleet import schema
+    from fleet.errors import SchemaError
+    from fleet.questdb_http import Client
+    from fleet.settings import settings_from
+    from fleet.tables import schema_of
 
     settings = settings_from(flags, os.environ)
     client, tables = Client(settings.questdb), schema_of(settings.tables)
@@ -254,9 +254,9 @@ def _schema(apply_: bool, **flags: Any) -> None:
 
 def _prepare(flags: dict[str, Any], questdb: bool = True) -> "tuple[Settings, tuple[Host, ...]]":
     """The settings of a command, and the hosts that its patterns mean."""
-    from fleet.inventory import load  # noqa: PLC0415 - yaml is not for `--version`
-    from fleet.pattern import select  # noqa: PLC0415 - as above
-    from fleet.settings import settings_from  # noqa: PLC0415 - as above
+    from fleet.inventory import load
+    from fleet.pattern import select
+    from fleet.settings import settings_from
 
     settings = settings_from(flags, os.environ, questdb=questdb)
     inventory = load(settings.inventory, private_key=settings.private_key)
@@ -272,8 +272,8 @@ def _progress(total: int, settings: "Settings") -> "Iterator[Watch]":
     if settings.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _visit: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (
         TextColumn("visiting"),
@@ -305,12 +305,12 @@ class _View:
 
 def _show(sweep: "Sweep", settings: "Settings", view: _View) -> None:
     """A snapshot to standard output."""
-    from fleet import report  # noqa: PLC0415 - `--version` prints none
-    from fleet.tables import Rows, rows_of, schema_of  # noqa: PLC0415 - as above
+    from fleet import report
+    from fleet.tables import Rows, rows_of, schema_of
 
     pairs = report.found(sweep, view.sort, view.top)
     if view.form == "table":
-        from rich.console import Console  # noqa: PLC0415 - only this output needs it
+        from rich.console import Console
 
         width = None if sys.stdout.isatty() else 10_000
         report.print_table(Console(width=width, highlight=False), sweep, pairs)
@@ -328,7 +328,7 @@ def _show(sweep: "Sweep", settings: "Settings", view: _View) -> None:
         case "csv":
             text = report.as_csv(hosts if view.of_hosts else containers)
         case _:
-            from fleet.publish import ilp_text  # noqa: PLC0415 - QuestDB's client loads slowly
+            from fleet.publish import ilp_text
 
             text = "".join(ilp_text(rows) for rows in (containers, hosts, sweeps))
     click.echo(text, nl=False)
@@ -336,7 +336,7 @@ def _show(sweep: "Sweep", settings: "Settings", view: _View) -> None:
 
 def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> int:
     """Say what needs eyes, unless a table has `shown` it → the exit status."""
-    from fleet import report  # noqa: PLC0415 - `--version` prints none
+    from fleet import report
 
     sweep = outcome.sweep
     for statement in outcome.changes:
@@ -355,7 +355,7 @@ def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> in
 
 def _exit_status(outcome: "Outcome", settings: "Settings") -> int:
     """The highest of the statuses that apply."""
-    from fleet.status import Status  # noqa: PLC0415 - `--version` has none
+    from fleet.status import Status
 
     counted = [visit for visit in outcome.sweep.visits if not visit.host.maintenance]
     dead = [visit for visit in counted if visit.status not in (Status.OK, Status.PARTIAL)]

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from fleet.cli import _exit_status
+from fleet.cli import _exit_status, _fleet
 from fleet.collect import Outcome
 from fleet.inventory import Host
+from fleet.report import SORTS
 from fleet.settings import MaxFailed, Settings
 from fleet.status import Status
 from fleet.tables import Sweep
@@ -130,3 +131,9 @@ def test_secrets_file_is_read(tmp_path):
     assert run.returncode == 4
     assert "127.0.0.1:1" in run.stderr
     assert SECRET not in run.stderr
+
+
+def test_sorts_offered_are_the_sorts_there_are():
+    """The option lists what the report can do, without loading the report."""
+    (sort,) = (option for option in _fleet.commands["snapshot"].params if option.name == "sort")
+    assert tuple(sort.type.choices) == SORTS

@@ -1,0 +1,1 @@
+"""What a sweep costs, beside others that do the same work: `make bench`."""
