@@ -20,6 +20,8 @@ from tests.lab.waiting import LabError, poll
 
 POM = Path(__file__).with_name("pom.xml")
 OLDEST_JAVA = 17
+NO_TRACE = "-XX:-UsePerfData"
+"""Else Java leaves a folder in /tmp."""
 Row = dict[str, Any]
 
 
@@ -67,7 +69,8 @@ class QuestDB:
         folder = self.lab.folder / self.name
         temporary = folder / "tmp"  # where it unpacks its native libraries
         temporary.mkdir(parents=True, exist_ok=True)
-        argv: list[str | Path] = [find_java(), "-Xmx512m", f"-Djava.io.tmpdir={temporary}"]
+        argv: list[str | Path] = [find_java(), NO_TRACE, "-Xmx512m"]
+        argv += [f"-Djava.io.tmpdir={temporary}"]
         argv += ["-p", jar(self.lab)]
         argv += ["-m", "io.questdb/io.questdb.ServerMain", "-d", folder]
         env = {
@@ -159,6 +162,7 @@ def jar(lab: Lab) -> Path:
 
 def _fetch(folder: Path, lab: Lab) -> None:
     incoming = folder / "incoming"
+    options = f"{os.environ.get('MAVEN_OPTS', '')} {NO_TRACE}"
     argv = ["mvn", "-B", "-q", "-f", str(POM), "dependency:copy-dependencies"]
     argv += [f"-DoutputDirectory={incoming}", "-DexcludeTransitive=true"]
     argv += [f"-Dmaven.repo.local={folder / 'maven'}"]
@@ -170,7 +174,7 @@ def _fetch(folder: Path, lab: Lab) -> None:
             text=True,
             timeout=600,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, MARK: str(lab.folder)},
+            env={**os.environ, MARK: str(lab.folder), "MAVEN_OPTS": options},
         )
     except FileNotFoundError as error:
         raise LabError("maven is not installed; `make test` says how") from error
@@ -204,7 +208,9 @@ def _javas() -> Iterator[Path]:
 
 def _java_version(java: Path) -> int:
     try:
-        said = subprocess.run([java, "-version"], check=False, capture_output=True, text=True)
+        said = subprocess.run(
+            [java, NO_TRACE, "-version"], check=False, capture_output=True, text=True
+        )
     except OSError:
         return 0
     match = re.search(r'version "(?:1\.)?(\d+)', said.stderr)

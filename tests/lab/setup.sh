@@ -30,7 +30,7 @@ find_python() {
 
 java_is_new_enough() {
     for java in "${JAVA_HOME:-/nowhere}/bin/java" java /usr/lib/jvm/*/bin/java; do
-        version=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
+        version=$("$java" -XX:-UsePerfData -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
         if [ "${version:-0}" -ge 17 ]; then
             return
         fi
