@@ -247,8 +247,8 @@ def test_watchdog_leaves_quick_tools_and_their_status_alone(shell, tmp_path):
     tool = _docker(tmp_path, "#!/bin/sh\nexit 3\n")
     text = _request(tool, 777).replace("exec sh -c", f"exec {' '.join(shell)} -c")
     text = text.replace("if timeout -k 1 1 true", "if false")
-    for _ in range(20):  # to call it off at many moments of its life
-        answer, mark = _run_marked(text)
+    runs = [_run_marked(text) for _ in range(20)]  # to call it off at many moments of its life
+    for answer, mark in runs:
         assert [answer.rc(name) for name in ("ps1", "stats", "ps2")] == [3, 3, 3]
         poll(lambda mark=mark: _left(mark) == [], 5, "end of all that the probe started")
 
