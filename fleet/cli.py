@@ -349,7 +349,7 @@ def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> in
     for line in outcome.unwritten:
         _say(f"fleet: {line}")
     if outcome.bugs:
-        raise outcome.bugs[0]
+        raise RuntimeError("a bug in fleet, please report it") from outcome.bugs[0]
     return status
 
 
