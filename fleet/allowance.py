@@ -3,46 +3,76 @@
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from threading import Condition, Lock
 
-UNPARSED_BYTES = 48 * 1024 * 1024
-"""Answers held in memory and not parsed yet, over all visits in flight."""
+UNPARSED_BYTES = 32 * 1024 * 1024
+"""Answers held in memory and not parsed yet, over all visits in flight, less the reserve."""
+
+RESERVE_BYTES = 160 * 1024
+"""What every visit may hold beside that: the answer of some 200 containers."""
+
+STALL_S = 2.0
 
 
 class Budget:
-    """A number of bytes shared by the visits in flight.
+    """A number of bytes shared by the visits in flight; what one visit's small answer takes
+    (`RESERVE_BYTES`) is not counted.
 
     A visit that finds it used up waits, and SSH's window holds its node back meanwhile. The
-    visit that holds most never waits, so that one always comes to its end and gives back.
+    visit that holds most never waits, so that one always comes to its end and gives back; should
+    that one take nothing for `STALL_S` while others wait, it is ended.
     """
 
     def __init__(self, limit: int = UNPARSED_BYTES) -> None:
         self._limit = limit
-        self._held: dict[int, int] = {}
+        self._holders: dict[int, _Holder] = {}
         self._changed = Condition()
+        self.parsing = Lock()
+        """Held while an answer is parsed, so that one at a time is larger than it came."""
 
-    def take(self, holder: int, count: int, remaining_s: Callable[[], float]) -> bool:
-        """Take `count` bytes for `holder`; False when its time was up before there was room."""
+    def take(self, allowance: "Allowance", count: int) -> bool:
+        """Take `count` bytes for a visit; False when its time was up before there was room."""
         with self._changed:
+            holder = self._holders.setdefault(id(allowance), _Holder(allowance))
             while not self._may_take(holder, count):
-                left = remaining_s()
+                left = allowance.remaining_s()
                 if left <= 0:
                     return False
-                self._changed.wait(min(left, 0.5))
-            self._held[holder] = self._held.get(holder, 0) + count
+                self._changed.wait(min(left, STALL_S / 4))
+                largest = max(self._holders.values(), key=_Holder.rank)
+                if time.monotonic() - largest.took_at > STALL_S:
+                    largest.allowance.expire()
+            holder.held += count
+            holder.took_at = time.monotonic()
             return True
 
-    def give_back(self, holder: int) -> None:
-        """Give back all that `holder` took."""
+    def give_back(self, allowance: "Allowance") -> None:
+        """Give back all that a visit took."""
         with self._changed:
-            if self._held.pop(holder, None) is not None:
+            if self._holders.pop(id(allowance), None) is not None:
                 self._changed.notify_all()
 
-    def _may_take(self, holder: int, count: int) -> bool:
-        if sum(self._held.values()) + count <= self._limit:
+    def _may_take(self, holder: "_Holder", count: int) -> bool:
+        if holder.held + count <= RESERVE_BYTES:
             return True
-        mine = self._held.get(holder, 0)
-        return all(mine > held for other, held in self._held.items() if other != holder)
+        counted = sum(max(0, one.held - RESERVE_BYTES) for one in self._holders.values())
+        if counted + count <= self._limit:
+            return True
+        return holder is max(self._holders.values(), key=_Holder.rank)
+
+
+@dataclass(slots=True)
+class _Holder:
+    """What one visit has taken, and when it last took something."""
+
+    allowance: "Allowance"
+    held: int = 0
+    took_at: float = field(default_factory=time.monotonic)
+
+    def rank(self) -> tuple[int, int]:
+        """By size; ties have an order, or two would wait for each other."""
+        return self.held, id(self)
 
 
 class Allowance:
@@ -75,7 +105,12 @@ class Allowance:
 
     def take(self, count: int) -> bool:
         """Room for `count` bytes of answer; waits for it, False when the time was up first."""
-        return self._budget.take(id(self), count, self.remaining_s)
+        return self._budget.take(self, count)
+
+    @property
+    def parsing(self) -> Lock:
+        """To be held while this visit's answer is parsed."""
+        return self._budget.parsing
 
     def on_expire(self, close: Callable[[], object]) -> None:
         """Have `close` called once when the time is up; at once if it is."""
@@ -97,7 +132,7 @@ class Allowance:
         """The visit is over: nothing is closed any more, and its bytes are given back."""
         with self._lock:
             self._closers = []
-        self._budget.give_back(id(self))
+        self._budget.give_back(self)
 
 
 def _quietly(close: Callable[[], object]) -> None:

@@ -57,6 +57,9 @@ _TEXT = " ".join(
         # left N: n = what remains of the visit less a second to answer in, within 1 and N.
         'left() { now; n=$(($e - ${u%%.*} - 1)); if [ "$n" -gt "$1" ]; then n=$1; fi;',
         'if [ "$n" -lt 1 ]; then n=1; fi; };',
+        # hit SIGNAL: to the tool and to its children (of sudo, of a script that is called docker).
+        "hit() { x=; read -r x </proc/$p/task/$p/children;",
+        "kill $1 $x $p || { [ $b = 1 ] && sudo -n kill $1 $x $p; }; };",
         # go N TOOL ...: run a tool for at most N seconds, by timeout(1) or by a watchdog.
         "go() { left $1; shift;",
         'if [ $k = 1 ]; then set -- timeout -k 2 $n "$@"; fi;',
@@ -67,15 +70,16 @@ _TEXT = " ".join(
         # (a signal to a child that has not yet become sleep would be lost).
         "{ while :; do [ -d /proc/$p ] || kill -0 $p || exit; [ $n -gt 0 ] || break;",
         "sleep 1; n=$(($n - 1)); done;",
-        "kill $p || { [ $b = 1 ] && sudo -n kill $p; };",
-        "sleep 2; kill -9 $p; } </dev/null >/dev/null 2>&1 &",
+        "hit -15; sleep 2; hit -9; } </dev/null >/dev/null 2>&1 &",
         'eval "w=$g"; wait $p; c=$?; kill $w 2>/dev/null; wait $w 2>/dev/null; return $c; };',
         # part NAME N TOOL ...: a section; when the clock ended its tool, the daemon hangs: end.
-        'part() { m=$1; shift; say B $m; go "$@"; c=$?; say E $m $c;',
+        'part() { m=$1; shift; say B $m; go "$@"; c=$?;',
+        # ksh and yash count a tool that was killed from 256 and 384.
+        "if [ $c -gt 255 ]; then c=143; fi; say E $m $c;",
         "case $c in 124|137|143) fin;; esac; };",
         # Nothing of the login's environment may point docker elsewhere.
         "unset DOCKER_HOST DOCKER_CONTEXT DOCKER_API_VERSION; LC_ALL=C;",
-        "PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin;",
+        "PATH=${PATH:-/usr/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin;",
         "PATH=$PATH:/snap/bin:/opt/bin; export LC_ALL PATH;",
         # The words: from the command line, else, under a forced command, from what was asked.
         "q=$1; shift; forced=0; d=docker; l=host,ps,stats; b=0; t=20;",
@@ -97,7 +101,9 @@ _TEXT = " ".join(
         'else k=0; g=$(echo eb | tr a-e " -$"); fi;',
         "case ,$l, in *,host,*) say B host; uptime;",
         'echo "cpus $(grep -c "^cpu[0-9]" /proc/stat 2>/dev/null)"; say E host 0;; esac;',
-        'say B tool; if command -v "$d"; then say E tool 0; else say E tool 127; fin; fi;',
+        # By its full path, for sudo may look elsewhere.
+        'say B tool; if x=$(command -v "$d"); then echo "$x"; case $x in /*) d=$x;; esac;',
+        "say E tool 0; else say E tool 127; fin; fi;",
         'case ,$l, in *,ps,*) part ps1 10 "$d" ps --no-trunc --format "$q";; esac;',
         "case ,$l, in *,stats,*) part stats 999",
         f'"$d" stats --no-stream --no-trunc --format "{STATS_FORMAT}";',
@@ -161,7 +167,7 @@ class Answer:
         return section.rc if section else None
 
 
-def cut(stdout: bytes) -> Answer:
+def cut(stdout: bytes | bytearray) -> Answer:
     """Cut an answer into sections. Anything is accepted; nothing is raised.
 
     A marker out of order (a section in a section, an end of another one, a name twice) ends the

@@ -17,6 +17,9 @@ from fleet.transport import MAX_STDOUT_BYTES, Ended, Reply
 PATIENCE_S = {"ps1": 4.0, "stats": 9.0, "ps2": 4.0}
 """A daemon that kept a section waiting this long hangs; before, the visit was just too short."""
 
+SHORTEST_S = 1.0
+"""The least that the probe's clock allows a tool; what was killed before, somebody else killed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -51,7 +54,7 @@ def judge(host: Host, reply: Reply) -> Verdict:
         measured,
         bad_lines + measured.bad_lines,
         bad_texts[0] if bad_texts else "",
-        reply.stderr.decode("utf-8", "replace"),
+        _words(reply.stderr),
     )
     status, phase, detail = _decide(evidence)
     good = status in (Status.OK, Status.PARTIAL)
@@ -75,7 +78,7 @@ class _Evidence:
     measured: docker.Measured
     bad_lines: int
     bad_text: str
-    stderr: str
+    stderr_lines: tuple[str, ...]
 
     @property
     def cli(self) -> str:
@@ -91,8 +94,13 @@ class _Evidence:
 
     def last_words(self) -> str:
         """What the tools said last on stderr."""
-        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
+        return self.stderr_lines[-1] if self.stderr_lines else "it said nothing"
+
+
+def _words(stderr: bytes | bytearray) -> tuple[str, ...]:
+    """The lines of stderr, the first 500 characters of each; Docker's warnings are no reason."""
+    lines = (line.strip()[:500] for line in stderr.decode("utf-8", "replace").split("\n", 1000))
+    return tuple(line for line in lines if line and not line.startswith("WARNING"))
 
 
 _Finding = tuple[Status, Phase, str]
@@ -119,7 +127,7 @@ def _no_format(evidence: _Evidence) -> _Finding | None:
     said = f"not one line of the probe's format (exit status {reply.exit_status})"
     if answer.noise is not None:
         said += f", but {answer.noise[:200]!r}"
-    elif evidence.stderr.strip():
+    elif evidence.stderr_lines:
         said += f", but on stderr {evidence.last_words()[:200]!r}"
     return Status.BAD_OUTPUT, Phase.PROBE, said
 
@@ -144,17 +152,20 @@ def _refused_word(evidence: _Evidence) -> _Finding | None:
 
 def _no_cli(evidence: _Evidence) -> _Finding | None:
     failed = evidence.failed_part()
-    if evidence.answer.rc("tool") != probe.NOT_FOUND and not (failed and failed[1] == 126):
+    if evidence.answer.rc("tool") != probe.NOT_FOUND and not (failed and failed[1] in (126, 127)):
         return None
     return Status.NO_DOCKER, Phase.PROBE, f"no {evidence.cli} to run on the node"
 
 
 _SUDO = re.compile(
-    r"password is required|terminal is required|must have a tty|sudoers"
-    r"|not allowed to (?:execute|run)|may not run sudo|sudo:? .*not found",
+    r"password is required|terminal is required|must have a tty|is not in the sudoers file"
+    r"|not allowed to (?:execute|run)|may not run sudo|sudo: (?:command )?not found",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"permission denied", re.IGNORECASE)
+_DENIED = re.compile(
+    r"permission denied while trying to connect|dial unix \S{1,200}: connect: permission denied",
+    re.IGNORECASE,
+)
 
 
 def _denied(evidence: _Evidence) -> _Finding | None:
@@ -162,9 +173,9 @@ def _denied(evidence: _Evidence) -> _Finding | None:
     if evidence.failed_part() is None:
         return None
     for pattern, applies in ((_SUDO, evidence.host.become), (_DENIED, True)):
-        for line in evidence.stderr.splitlines():
+        for line in evidence.stderr_lines:
             if applies and pattern.search(line):
-                return Status.DOCKER_DENIED, Phase.DAEMON, line.strip()
+                return Status.DOCKER_DENIED, Phase.DAEMON, line
     return None
 
 
@@ -175,6 +186,9 @@ def _hanging(evidence: _Evidence) -> _Finding | None:
         return None
     name, waited_s = failed[0], evidence.reply.run_s
     command = "docker stats" if name == "stats" else "docker ps"
+    if failed[1] != 124 and waited_s < SHORTEST_S:
+        detail = f"{command} was killed on the node (exit status {failed[1]})"
+        return Status.DOCKER_DOWN, Phase.DAEMON, detail
     detail = f"{command} gave no answer within {waited_s:.0f} s"
     if waited_s < PATIENCE_S[name]:
         return Status.TIMEOUT, Phase.DAEMON, f"{detail}, which was all the time it had"
@@ -251,8 +265,8 @@ _TABLE: tuple[Callable[[_Evidence], _Finding | None], ...] = (
     _no_format,
     _other_format,
     _refused_word,
-    _no_cli,
     _denied,
+    _no_cli,
     _hanging,
     _failing,
     _cut_off,

@@ -71,7 +71,8 @@ def _visit(host: Host, run: Run, allowance: Allowance) -> Visit:
     try:
         reply = run(host, request, allowance)
         sampled_at = datetime.now(UTC)
-        verdict = judge(host, reply)
+        with allowance.parsing:
+            verdict = judge(host, reply)
         return Visit(
             host,
             verdict.status,

@@ -61,7 +61,7 @@ def test_wire_format_of_version_1_is_frozen():
     digest = hashlib.sha256(probe.COMMAND.encode()).hexdigest()
     assert (probe.VERSION, digest) == (
         1,
-        "3d3cfd4cb0d2ce9d8328ceae93aa68e40a5f3b2ca1f3400e50cc11262f09710e",
+        "b4fcf11bdbf20da4812fdbb4a5a153a102c21bccc120d71a280c1efe52319e9a",
     )
 
 
@@ -119,16 +119,20 @@ def test_probe_runs_under_every_login_shell(shell, tmp_path):
 
 def test_environment_of_the_login_cannot_point_docker_elsewhere(tmp_path):
     """DOCKER_HOST and its kin are unset, LC_ALL is C, and the path is wide."""
-    tool = _docker(tmp_path, '#!/bin/sh\necho "$DOCKER_HOST,$DOCKER_CONTEXT,$LC_ALL,$PATH"\n')
+    tool = _docker(
+        tmp_path,
+        '#!/bin/sh\necho "$DOCKER_HOST,$DOCKER_CONTEXT,$DOCKER_API_VERSION,$LC_ALL,$PATH"\n',
+    )
     run = subprocess.run(
         ["/bin/sh", "-c", _request(tool)],
         capture_output=True,
         timeout=30,
         check=True,
-        env={"PATH": "/bin", "DOCKER_HOST": "tcp://x", "DOCKER_CONTEXT": "y", "LC_ALL": "de_DE"},
+        env={"PATH": "/bin", "DOCKER_HOST": "tcp://x", "DOCKER_CONTEXT": "y", "LC_ALL": "de_DE"}
+        | {"DOCKER_API_VERSION": "1.1"},
     )
     line = probe.cut(run.stdout).lines("stats")[0]
-    assert line.startswith(",,C,/bin:/usr/local/sbin:")
+    assert line.startswith(",,,C,/bin:/usr/local/sbin:")
 
 
 def test_missing_cli_is_told_apart_from_a_failing_one(tmp_path):
@@ -184,14 +188,22 @@ def test_probe_passes_over_the_words_of_later_versions(tmp_path):
         ("id; -- rm -rf /", ["args"]),
         ("x -- path=/bin/echo", ["args"]),
         ("x -- *", ["args"]),
+        ("x -- t=*", ["args"]),
     ],
 )
 def test_forced_command_takes_its_words_from_what_was_asked(asked, sections, tmp_path):
     """As command= in authorized_keys the text runs itself, whatever the client sends."""
     asked = probe.request(HOST, 9) if asked == "@request" else asked
     (tmp_path / "docker").mkdir()  # no CLI to be found: `tool` ends it
+    (tmp_path / "t=5").touch()  # what an unquoted * or t=* would become
     run = subprocess.run(
-        ["/bin/sh", "-c", probe.COMMAND.replace("PATH=$PATH:", "PATH=/nowhere ;: ")],
+        [
+            "/bin/sh",
+            "-c",
+            probe.COMMAND.replace("PATH=${PATH:-/usr/bin}:", "PATH=/nowhere ;: ").replace(
+                "PATH=$PATH:", ": "
+            ),
+        ],
         capture_output=True,
         timeout=30,
         check=False,
@@ -239,6 +251,31 @@ def test_hanging_tool_is_ended_on_the_node(shell, with_timeout, tmp_path):
     assert list(answer.sections) == ["host", "tool", "ps1"], "a hanging daemon is not asked twice"
     assert time.monotonic() - started < 15
     poll(lambda: _left(mark) == [], 5, "end of all that the probe started")
+
+
+STUBBORN = "#!/bin/sh\ntrap : TERM\nwhile :; do sleep 1; done\n"
+WRAPPING = "#!/bin/sh\nsleep 1000000\n"
+
+
+@pytest.mark.parametrize("tool", [STUBBORN, WRAPPING], ids=["ignores TERM", "has a child"])
+@pytest.mark.parametrize("with_timeout", [True, False], ids=["timeout", "watchdog"])
+def test_tool_that_will_not_end_is_killed(tool, with_timeout, tmp_path):
+    """A script called docker takes its child with it, and TERM that is ignored becomes KILL."""
+    text = _request(_docker(tmp_path, tool), 3)
+    if not with_timeout:
+        text = text.replace("if timeout -k 1 1 true", "if false")
+    answer, mark = _run_marked(text)
+    assert answer.whole
+    assert answer.rc("ps1") in probe.CLOCK_ENDED
+    poll(lambda: _left(mark) == [], 5, "end of all that the probe started")
+
+
+def test_daemon_that_hangs_on_ps_is_given_up_before_the_visit_ends(tmp_path):
+    """`docker ps` has ten seconds, however long the visit may take."""
+    started = time.monotonic()
+    answer, _mark = _run_marked(_request(_docker(tmp_path, WRAPPING), 300))
+    assert answer.rc("ps1") in probe.CLOCK_ENDED
+    assert 9 < time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "sh"]], ids=" ".join)

@@ -1,6 +1,7 @@
 """From what a node printed to the status of its visit, row by row of the verdict table."""
 
 import json
+import time
 from datetime import UTC
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet import probe
-from fleet.allowance import Allowance
+from fleet.allowance import RESERVE_BYTES, Allowance, Budget
 from fleet.errors import HostError
 from fleet.inventory import Host
 from fleet.status import Phase, Status
@@ -366,6 +367,97 @@ def test_warning_of_sudo_does_not_hide_a_daemon_that_is_down():
     found = _visit(_three([], [], [], ps1=1, stats=1, ps2=1), said, host=host)
     assert found.status is Status.DOCKER_DOWN
     assert found.detail == f"docker ps failed with exit status 1: {DOWN}"
+
+
+NOISE = {
+    "somebody else's": "bash: /etc/profile.d/x.sh: Permission denied",
+    "docker's warning": "WARNING: Error loading config file: open /root/.docker: permission denied",
+    "sudo's warning": "sudo: /etc/sudoers.d is world writable",
+}
+
+
+@pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
+def test_noise_on_stderr_does_not_accuse_the_login(noise):
+    """Only what Docker or sudo says of this very request is docker_denied."""
+    host = Host("web1", "10.0.0.1", become=True)
+    for said in (f"{noise}\n{DOWN}\n", f"{DOWN}\n{noise}\n"):
+        found = _visit(_three([], [], [], ps1=1, stats=1, ps2=1), said, host=host)
+        assert found.status is Status.DOCKER_DOWN, found.detail
+
+
+@pytest.mark.parametrize(
+    "said", ["sudo: docker: command not found", "timeout: failed to run command 'docker'"]
+)
+def test_cli_that_sudo_does_not_find_is_no_docker(said):
+    """sudo looks in its own places; what it does not find there is not there."""
+    host = Host("web1", "10.0.0.1", become=True)
+    found = _visit(_three([], [], [], ps1=127, stats=127, ps2=127), said, host=host)
+    assert found.status is Status.NO_DOCKER
+
+
+def test_missing_sudo_is_denied():
+    """Exit status 127 of a sudo that is not there says nothing of docker."""
+    host = Host("web1", "10.0.0.1", become=True)
+    answer = _three([], [], [], ps1=127, stats=127, ps2=127)
+    assert _visit(answer, "sh: 1: sudo: not found", host=host).status is Status.DOCKER_DENIED
+
+
+@pytest.mark.parametrize("rc", [137, 143])
+def test_cli_that_somebody_killed_is_not_called_slow(rc):
+    """The probe's clock allows a second at least; what died before was killed by another."""
+    found = _visit(_three([], [], [], stats=rc), run_s=0.4)
+    assert (found.status, found.phase) == (Status.DOCKER_DOWN, Phase.DAEMON)
+    assert found.detail == f"docker stats was killed on the node (exit status {rc})"
+
+
+def test_permission_noise_of_a_good_visit_is_nothing():
+    """With figures, and every tool's exit status 0, stderr does not matter."""
+    assert _visit(GOOD, DENIED).status is Status.OK
+
+
+def test_bad_lines_are_told_before_missing_figures():
+    """Rows that could not be read are the reason, not the daemon."""
+    found = _visit(_three(["?", "?"], _ps(A), _ps(A)))
+    assert (found.status, found.phase) == (Status.BAD_OUTPUT, Phase.PARSE)
+
+
+@pytest.mark.parametrize(
+    "stderr", ["sudo " * 13_000, "sudo:" * 13_000, "permission denied " * 4_000, "\n" * 65_000]
+)
+def test_long_stderr_costs_nothing(stderr):
+    """No pattern takes more than a moment over what a node may print."""
+    host = Host("web1", "10.0.0.1", become=True)
+    started = time.monotonic()
+    _visit(_three([], [], [], ps1=1, stats=1, ps2=1), stderr, host=host)
+    assert time.monotonic() - started < 1
+
+
+def test_visit_gives_back_what_it_took():
+    """However it ends, its bytes are free for the others."""
+    budget = Budget(1)
+    for status in (None, Status.TIMEOUT):
+        allowance = Allowance(30, budget)
+
+        def run(*_, allowance=allowance, status=status):
+            assert allowance.take(RESERVE_BYTES + 1000)
+            if status:
+                raise HostError(status, Phase.PROBE, "?")
+            return Reply(0, 0, 0, GOOD, b"")
+
+        visit(Host("h", "h"), run, allowance)
+    small, other = Allowance(0.05, budget), Allowance(0.05, budget)
+    assert small.take(RESERVE_BYTES + 1000)
+    assert not other.take(RESERVE_BYTES + 10)
+
+
+def test_expired_visit_of_a_short_allowance_is_skipped():
+    """A connection that our own deadline broke is not the host's fault."""
+    allowance = Allowance(30, short=True)
+    allowance.expire()
+    assert visit(Host("h", "h"), _raises(Status.SSH_ERROR), allowance).status is Status.SKIPPED
+    assert visit(Host("h", "h"), _raises(Status.AUTH_FAILED), allowance).status is (
+        Status.AUTH_FAILED
+    )
 
 
 def test_node_uptime_is_the_one_next_to_the_figures():

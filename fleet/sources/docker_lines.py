@@ -41,8 +41,9 @@ _UNITS |= {f"{letter}iB": ("e0", 1024.0**n) for n, letter in enumerate("KMGTPEZY
 
 # Objects come as tuples of pairs, so that a name given twice can be seen, and arrays as lists.
 _JSON = json.JSONDecoder(object_pairs_hook=tuple)
-_NOISE = r"(?:\ufeff|\x1b\[[0-?]*[ -/]*[@-~]|[ \t\r\n])*+"  # a BOM, a terminal's sequences
-_WRAPPED = re.compile(rf"{_NOISE}([\[{{].*[\]}}]){_NOISE}")
+_NOISE = re.compile(  # a BOM, a terminal's sequences
+    r"(?:\ufeff|\x1b\[[0-?]{0,20}[ -/]{0,20}[@-~]|[ \t\r\n])*+"
+)
 
 
 class LineError(ValueError):
@@ -178,6 +179,15 @@ def _as_docker_prints(line: str) -> str:
     return "{" + ",".join(f'"{key}":"{fields[key]}"' for key in _GRAMMAR) + "}"
 
 
+def _unwrapped(line: str) -> str:
+    """A line without what may stand around its JSON; the line itself where that is not all."""
+    start = _NOISE.match(line)
+    end = max(line.rfind("}"), line.rfind("]")) + 1
+    if start is None or _NOISE.fullmatch(line, end) is None:
+        return line
+    return line[start.end() : end]
+
+
 def _decode(line: str) -> object:
     """A line's JSON, with what a terminal puts around it removed."""
     if len(line) > MAX_LINE_CHARS:
@@ -185,8 +195,8 @@ def _decode(line: str) -> object:
     try:
         return _JSON.decode(line)
     except (ValueError, RecursionError):
-        if (match := _WRAPPED.fullmatch(line)) and match[1] != line:
-            return _decode(match[1])
+        if (bare := _unwrapped(line)) != line:
+            return _decode(bare)
     if line.strip() == "json":
         raise LineError("the word 'json': a client older than 23.0, which needs '{{json .}}'")
     raise LineError(f"not JSON: {_quote(line)}")

@@ -31,8 +31,8 @@ class Reply:
     connect_s: float
     run_s: float
     exit_status: int | None
-    stdout: bytes
-    stderr: bytes
+    stdout: bytes | bytearray
+    stderr: bytes | bytearray
     ended: Ended = Ended.EXIT
 
 

@@ -8,6 +8,7 @@ read line by line: paramiko's own reader gives a whole file up for one marker.
 import base64
 import binascii
 import hmac
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class KnownHosts:
             return cls(_lines(Path(path).expanduser(), path))
         usual = (Path("~/.ssh/known_hosts"), Path("~/.ssh/known_hosts2"))
         system = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
-        files = [file.expanduser() for file in (*usual, *system)]
+        files = [Path(os.path.expanduser(file)) for file in (*usual, *system)]
         return cls(line for file in files if file.is_file() for line in _lines(file, str(file)))
 
     def trust(self, address: str, port: int) -> Trust:

@@ -44,7 +44,9 @@ def run(_host: Host, request: Request, allowance: Allowance) -> Reply:
     return Reply(0.0, time.monotonic() - started, exit_status, stdout, stderr, ended)
 
 
-def _read(process: subprocess.Popen[bytes], allowance: Allowance) -> tuple[bytes, bytes, Ended]:
+def _read(
+    process: subprocess.Popen[bytes], allowance: Allowance
+) -> tuple[bytearray, bytearray, Ended]:
     """Both streams until they end, the time is up, or there is too much."""
     assert process.stdout is not None  # noqa: S101 - Popen was asked for both pipes
     assert process.stderr is not None  # noqa: S101 - as above
@@ -55,7 +57,7 @@ def _read(process: subprocess.Popen[bytes], allowance: Allowance) -> tuple[bytes
         while selector.get_map():
             ready = selector.select(allowance.remaining_s(1.0))
             if not ready and allowance.expired:
-                return bytes(stdout), bytes(stderr), Ended.TIMEOUT
+                return stdout, stderr, Ended.TIMEOUT
             for key, _events in ready:
                 stream: IO[bytes] = key.fileobj  # type: ignore[assignment]  # registered above
                 chunk = os.read(stream.fileno(), _CHUNK_BYTES)
@@ -64,9 +66,9 @@ def _read(process: subprocess.Popen[bytes], allowance: Allowance) -> tuple[bytes
                 elif key.data is stderr:
                     stderr += chunk[: MAX_STDERR_BYTES - len(stderr)]
                 elif not allowance.take(len(chunk)):
-                    return bytes(stdout), bytes(stderr), Ended.TIMEOUT
+                    return stdout, stderr, Ended.TIMEOUT
                 else:
                     stdout += chunk[: MAX_STDOUT_BYTES - len(stdout)]
                     if len(stdout) >= MAX_STDOUT_BYTES:
-                        return bytes(stdout), bytes(stderr), Ended.FLOOD
-    return bytes(stdout), bytes(stderr), Ended.EXIT
+                        return stdout, stderr, Ended.FLOOD
+    return stdout, stderr, Ended.EXIT

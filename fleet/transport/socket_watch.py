@@ -12,8 +12,15 @@ from typing import Any
 from fleet.allowance import Allowance
 from fleet.errors import HostError
 from fleet.status import Phase, Status
+from fleet.transport import MAX_STDOUT_BYTES
 
 MAX_GREETING_BYTES = 64 * 1024
+MAX_LOGIN_BYTES = 1024 * 1024
+"""What a node may send before the login is through: a key exchange takes some kilobytes."""
+
+MAX_SESSION_BYTES = MAX_STDOUT_BYTES + 2 * 1024 * 1024
+"""What a node may send after it: its answer, stderr, and SSH's own framing."""
+
 _IDENTIFICATION = re.compile(rb"(?:^|\n)SSH-[^\n]*\n")
 
 Address = tuple[int, tuple[Any, ...]]
@@ -22,8 +29,8 @@ Address = tuple[int, tuple[Any, ...]]
 class WatchedSocket(socket.socket):
     """A socket that keeps what came before SSH's identification line, and whether it ended.
 
-    A greeting without end (RFC 4253, section 4.2, lets a server send lines before it) is taken
-    for the connection's end.
+    More than anyone needs is taken for the connection's end: a greeting without end (RFC 4253,
+    section 4.2, lets a server send lines before it), a packet of two gigabytes.
     """
 
     def __init__(self, family: int) -> None:
@@ -32,6 +39,11 @@ class WatchedSocket(socket.socket):
         self.speaks_ssh = False
         self.ended = False
         self.flooded = False
+        self._room = MAX_LOGIN_BYTES
+
+    def let_in(self) -> None:
+        """The login is through: from now on the node may send an answer."""
+        self._room = MAX_SESSION_BYTES
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive, and remember."""
@@ -40,8 +52,12 @@ class WatchedSocket(socket.socket):
         except ConnectionError:
             self.ended = True
             raise
+        self._room -= len(data)
         if not data:
             self.ended = True
+        elif self._room < 0:
+            self.flooded = True
+            return b""
         elif not self.speaks_ssh:
             self.greeting += data
             self.speaks_ssh = _IDENTIFICATION.search(self.greeting) is not None
@@ -98,12 +114,16 @@ def connect(addresses: list[Address], timeout_s: float, allowance: Allowance) ->
     refusals: list[str] = []
     timed_out = False
     for family, sockaddr in addresses:
-        sock = WatchedSocket(family)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        allowance.on_expire(sock.hang_up)
-        sock.settimeout(max(0.001, allowance.remaining_s(timeout_s)))
         place = f"{sockaddr[0]} port {sockaddr[1]}"
         try:
+            sock = WatchedSocket(family)
+        except OSError as error:  # a machine without IPv6, or out of files
+            refusals.append(f"{place}: {error.strerror or error}")
+            continue
+        allowance.on_expire(sock.hang_up)
+        sock.settimeout(max(0.001, allowance.remaining_s(timeout_s)))
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.connect(sockaddr)
         except TimeoutError:
             timed_out = True

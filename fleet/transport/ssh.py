@@ -66,12 +66,11 @@ class Ssh:
         self._keys = _load_keys({host.key_file for host in hosts if host.key_file})
         # One configuration for all; connections are built before any is opened, because a
         # configuration that is merged while another thread reads it loses its keys.
-        config = Config(lazy=True, overrides={"load_ssh_configs": False})
-        user = getpass.getuser()
+        config = Config(lazy=True, overrides={"load_ssh_configs": False, "user": _user()})
         self._connections: Mapping[str, Connection] = {
             host.name: Connection(
                 host.address,
-                user=host.user or user,
+                user=host.user,
                 port=host.port,
                 config=config,
                 gateway=False,
@@ -97,7 +96,8 @@ class Ssh:
         try:
             sock = self._login(connection, addresses, key, trust, allowance)
             connect_s = time.monotonic() - started
-            stdout, stderr, ended, exit_status = _execute(connection, request, allowance)
+            sock.let_in()
+            stdout, stderr, ended, exit_status = _execute(connection, sock, request, allowance)
         finally:
             if sock is not None:
                 _close(connection, sock)
@@ -179,6 +179,16 @@ class Ssh:
             raise _told(error, attempt) from None
 
 
+def _user() -> str:
+    """Who logs in where the inventory names nobody: whoever runs us. Empty for a user id without
+    a name, which no login takes.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
 def _close(connection: Connection, sock: WatchedSocket) -> None:
     """End a connection, however far it came, and all that paramiko started for it."""
     transport = connection.client.get_transport()
@@ -245,7 +255,8 @@ def _told(error: Exception, attempt: _Attempt) -> HostError | _Reset:
     text = str(error) or type(error).__name__
     greeting = sock.greeting[:80]
     if sock.flooded:
-        return HostError(Status.SSH_ERROR, phase, f"a greeting without end: {greeting!r}")
+        what = "more data than a login takes" if sock.speaks_ssh else "a greeting without end"
+        return HostError(Status.SSH_ERROR, phase, f"{what}: {greeting!r}")
     if greeting.startswith(_TURNED_AWAY):
         return _Reset(f"turned away before the login: {greeting!r}")
     ended = sock.ended or isinstance(error, EOFError | ConnectionError)
@@ -275,8 +286,8 @@ def _told(error: Exception, attempt: _Attempt) -> HostError | _Reset:
 
 
 def _execute(
-    connection: Connection, request: Request, allowance: Allowance
-) -> tuple[bytes, bytes, Ended, int | None]:
+    connection: Connection, sock: WatchedSocket, request: Request, allowance: Allowance
+) -> tuple[bytearray, bytearray, Ended, int | None]:
     """Run the request on a channel of its own, without a terminal, and read until it ends."""
     try:
         channel = connection.transport.open_session(
@@ -284,6 +295,7 @@ def _execute(
         )
         channel.settimeout(1.0)
         channel.exec_command(request(allowance.remaining_s()))
+        channel.shutdown_write()  # a login script that reads would wait for us
     except (SSHException, OSError, EOFError) as error:
         if allowance.expired:
             detail = "no session was opened in time"
@@ -291,44 +303,42 @@ def _execute(
         text = str(error) or type(error).__name__
         detail = f"the server opened no session for a command ({text})"
         raise HostError(Status.SSH_ERROR, Phase.PROBE, detail) from None
-    with channel:
-        stdout, stderr, ended = _read(channel, allowance)
-        if ended is not Ended.EXIT:
-            return stdout, stderr, ended, None
-        channel.status_event.wait(allowance.remaining_s(1.0))
-        if not channel.exit_status_ready():
-            return stdout, stderr, Ended.LOST, None
-        status = channel.exit_status if channel.exit_status >= 0 else None
-        return stdout, stderr, Ended.EXIT, status
+    stdout, stderr, ended = _read(channel, allowance)
+    if sock.flooded:
+        return stdout, stderr, Ended.FLOOD, None
+    if ended is not Ended.EXIT:
+        return stdout, stderr, ended, None
+    channel.status_event.wait(allowance.remaining_s(1.0))
+    if channel.exit_status >= 0:
+        return stdout, stderr, Ended.EXIT, channel.exit_status
+    # Without a status the command was killed there, or the connection is gone.
+    return stdout, stderr, Ended.LOST if sock.ended else Ended.EXIT, None
 
 
-def _read(channel: paramiko.Channel, allowance: Allowance) -> tuple[bytes, bytes, Ended]:
+def _read(channel: paramiko.Channel, allowance: Allowance) -> tuple[bytearray, bytearray, Ended]:
     """Both streams until the channel ends, the time is up, or there is too much."""
     stdout, stderr = bytearray(), bytearray()
-    ended = Ended.EXIT
     while True:
+        # Asked before we read: data may come in between.
+        done = channel.exit_status_ready()
         try:
             chunk = channel.recv(_CHUNK_BYTES)
         except TimeoutError:
             chunk = None
-        while channel.recv_stderr_ready():
+        while channel.recv_stderr_ready() and not allowance.expired:
             stderr += channel.recv_stderr(_CHUNK_BYTES)[: MAX_STDERR_BYTES - len(stderr)]
         if chunk:
             if not allowance.take(len(chunk)):
-                ended = Ended.TIMEOUT
-                break
+                return stdout, stderr, Ended.TIMEOUT
             stdout += chunk[: MAX_STDOUT_BYTES - len(stdout)]
             if len(stdout) >= MAX_STDOUT_BYTES:
-                ended = Ended.FLOOD
-                break
+                return stdout, stderr, Ended.FLOOD
         if allowance.expired:
-            ended = Ended.TIMEOUT
-            break
+            return stdout, stderr, Ended.TIMEOUT
         # No more comes: the stream's end, or, where something that the login started holds the
         # stream open, a silent second after the command's end.
-        if chunk == b"" or (chunk is None and channel.exit_status_ready()):
-            break
-    return bytes(stdout), bytes(stderr), ended
+        if chunk == b"" or (chunk is None and done):
+            return stdout, stderr, Ended.EXIT
 
 
 def _load_keys(paths: Iterable[str]) -> dict[str, paramiko.PKey | HostError]:

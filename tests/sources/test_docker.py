@@ -846,3 +846,24 @@ def test_samples_keep_the_order_of_the_rows():
     ids = [f"{n:064x}" for n in (5, 1, 9, 3)]
     result = measured(*(stats_line(ID=id, Container="") for id in ids))
     assert [sample.id for sample in result.samples] == ids
+
+
+LONG = {
+    "escapes": "{" + "}\x1b[" * 21_000 + "\x01",
+    "openings": "[" * 60_000,
+    "closings": "{" + "}" * 60_000,
+    "parameters": "\x1b[" + "0;" * 30_000 + "{}",
+    "blanks": " " * 60_000 + "x",
+    "quotes": '{"' * 30_000,
+    "backslashes": '{"a":"' + "\\" * 60_000 + '"}',
+}
+
+
+@pytest.mark.parametrize("line", LONG.values(), ids=LONG)
+@pytest.mark.parametrize("parse", [parse_stats_line, parse_ps_line])
+def test_long_lines_cost_nothing(line, parse):
+    """No line takes more than a moment, whatever it is made of."""
+    started = time.monotonic()
+    with pytest.raises(LineError):
+        parse(line)
+    assert time.monotonic() - started < 1
