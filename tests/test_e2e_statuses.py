@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -91,6 +92,7 @@ CASES = {
         "host_key_changed", "host_key", r"the node shows no key of a known type \(ecdsa-.*\)"
     ),
     "wrong-print": Case("host_key_changed", "host_key", ".+which is not the key known for it"),
+    "revoked-key": Case("host_key_changed", "host_key", ".+ which is marked @revoked"),
     "wrong-login-key": Case("auth_failed", "login", "no key of ours was accepted .+"),
     "locked-login-key": Case("auth_failed", "login", ".+: it is encrypted"),
     "no-docker": Case("no_docker", "probe", "no docker to run on the node"),
@@ -105,6 +107,7 @@ CASES = {
     "flood": Case("bad_output", "probe", ".*cut off.*"),
     "forging": Case("bad_output", "probe", "the answer was cut off .+"),
     "bad-config": Case("bad_config", None, ".*ansible_port.*"),
+    "bad-address": Case("bad_config", None, ".*ansible_host.*"),
 }
 
 
@@ -173,6 +176,7 @@ def _doors(street: Street, good: Node) -> None:
     street.known.append(f"[{dropping.address}]:{dropping.port} {good.host_keys[0]}\n")
     street.hosts["no-name"] = {"ansible_host": "no-such-host.invalid"}
     street.hosts["bad-config"] = {"ansible_port": 99999}
+    street.hosts["bad-address"] = {"ansible_host": f"{good.address}:{good.port}"}
 
 
 def _keys(street: Street, engine: Engine) -> None:
@@ -182,6 +186,8 @@ def _keys(street: Street, engine: Engine) -> None:
     street.node("unknown-key", known=False, engine=engine)
     node = street.node("changed-key", known=False, engine=engine)
     street.known.append(f"{place(node)} {street.key()}\n")
+    node = street.node("revoked-key", engine=engine)
+    street.known.append(f"@revoked * {node.host_keys[0]}\n")
     node = street.node("known-by-rsa", known=False, engine=engine, host_keys=("ed25519", "rsa"))
     rsa = next(key for key in node.host_keys if key.startswith("ssh-rsa"))
     street.known.append(f"{place(node)} {rsa}\n")
@@ -326,6 +332,29 @@ def test_daemon_killed_in_mid_sample_is_down(lab, make_node, tmp_path):
         node = make_node(engine=engine)
         row = _while_stats_run(node, _words(tmp_path, node), engine.kill9)
     assert (row["status"], row["phase"], row["containers"]) == ("docker_down", "daemon", 0)
+
+
+def test_connection_that_breaks_in_mid_visit_is_said(make_node, tmp_path):
+    """The session's sshd dies: that is SSH's failure, not the node's answer."""
+    node = make_node(replaced={"docker": script(rows=2, delay_s=30)})
+
+    def kill_sessions() -> None:
+        for pid in node.processes():
+            if pid.command.startswith("sshd"):
+                pid.signal(signal.SIGKILL)
+
+    row = _while_stats_run(node, _words(tmp_path, node), kill_sessions)
+    assert (row["status"], row["phase"]) == ("ssh_error", "probe"), row
+
+
+def test_login_script_that_reads_gets_an_end(make_node, tmp_path):
+    """Nobody types anything into a visit."""
+    rc = {".bashrc": 'read -r answer; echo "said: $answer"\n'}
+    node = make_node(shell="/bin/bash", home=rc, replaced={"docker": script(rows=2, delay_s=0)})
+    started = time.monotonic()
+    run = fleet("snapshot", *_words(tmp_path, node))
+    assert run.returncode == 0, run.stderr
+    assert time.monotonic() - started < 15
 
 
 def test_container_removed_in_mid_sample_is_dropped_and_no_more(lab, make_node, tmp_path):

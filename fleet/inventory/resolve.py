@@ -20,7 +20,7 @@ _CONNECTIONS = {
     **{"local": "local", "ansible.builtin.local": "local"},
 }
 _SUDO = ("sudo", "ansible.builtin.sudo")
-_ADDRESS = re.compile(r"[^\s@/-][^\s@/]*")
+_ADDRESS = re.compile(r"(?![^:]*:[^:]*$)[^\s@/-][^\s@/]*")  # one colon: a port, ansible_port's
 _USER = re.compile(r"[^\s-]\S*")
 _KEY_FILE = re.compile(r"[^%\x00-\x1f]+")
 _RUNTIME_PATH = re.compile(r"/[A-Za-z0-9_./-]*")
