@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from fleet import __version__, schema
-from fleet.allowance import Allowance
+from fleet.allowance import Allowance, share_one_heap
 from fleet.errors import QuestDBError
 from fleet.inventory import Host
 from fleet.publish import Publisher
@@ -53,6 +53,7 @@ def snapshot(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome
     """Visit every host once. Visits are told to `watch` as they come, and stand in the order of
     `hosts` in the end.
     """
+    share_one_heap()
     started_at, started = datetime.now(UTC), monotonic()
     run = _runner(hosts, settings)
     bugs: list[Exception] = []
