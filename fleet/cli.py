@@ -2,15 +2,20 @@
 
 import contextlib
 import os
+import shutil
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from fleet import __version__
 from fleet.errors import FleetError, UsageError
+from fleet.streams import Outlet, standard_streams
 
 if TYPE_CHECKING:
     from fleet.collect import Outcome, Watch
@@ -23,6 +28,7 @@ EXIT_SOME_FAILED = 3
 EXIT_NOT_WRITTEN = 4
 EXIT_ALL_FAILED = 5
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -32,7 +38,7 @@ Exit status:
   1  a bug in fleet
   2  usage, inventory or schema
   3  some hosts failed
-  4  rows were not written: QuestDB was not reached, or refused them
+  4  not written: rows to QuestDB, or data to standard output (a full disk)
   5  every host failed
   130, 143  interrupted
 Of 3, 4 and 5 the highest that applies.
@@ -41,9 +47,19 @@ Of 3, 4 and 5 the highest that applies.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line → the exit status."""
-    try:
-        result = _fleet.main(args=arguments, prog_name="fleet", standalone_mode=False)
+    with standard_streams() as printed:
+        status = _status_of(arguments, printed)
         sys.stdout.flush()
+        if printed.complaint:
+            _say(f"fleet: {printed.complaint}")
+            status = max(status, EXIT_NOT_WRITTEN)
+    return status
+
+
+def _status_of(arguments: Sequence[str] | None, printed: Outlet) -> int:
+    try:
+        with _ended_by_sigterm():
+            result = _fleet.main(arguments, "fleet", standalone_mode=False, obj=printed)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -55,10 +71,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read us went away (`| head`): nothing is left to say, not even at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except _Terminated:
+        return EXIT_TERMINATED
+
+
+class _Terminated(BaseException):
+    """SIGTERM came: whatever is open is closed on the way out."""
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does, so that it leaves the terminal as it was."""
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @click.group(
@@ -82,12 +118,23 @@ def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _
     return decorate
 
 
+def _one_inventory(
+    _context: click.Context, _option: click.Parameter, files: tuple[str, ...]
+) -> str | None:
+    """The file given with -i; several would be merged, and that is not built."""
+    if len(files) > 1:
+        raise UsageError("-i is given twice: one inventory only in this version")
+    return files[0] if files else None
+
+
 _targeting = _options(
     click.argument("patterns", nargs=-1, metavar="[PATTERN]..."),
     click.option(
         "-i",
         "--inventory",
         metavar="FILE",
+        multiple=True,
+        callback=_one_inventory,
         help="Ansible's YAML inventory. [default: $FLEET_INVENTORY, else inventory.yaml]",
     ),
     click.option("-l", "--limit", metavar="PATTERN", help="Only hosts that match this as well."),
@@ -199,8 +246,16 @@ def _collect(**flags: Any) -> int:
 @_visiting
 @_database
 @_talking
+@click.pass_obj
 def _snapshot(
-    form: str, of_hosts: bool, sort: str, top: int | None, publish: bool, **flags: Any
+    printed: Outlet,
+    /,
+    form: str,
+    of_hosts: bool,
+    sort: str,
+    top: int | None,
+    publish: bool,
+    **flags: Any,
 ) -> int:
     """Visit hosts and print their figures; publish nothing unless told to."""
     if of_hosts and form not in ("jsonl", "csv"):
@@ -212,7 +267,7 @@ def _snapshot(
         run = collect.collect if publish else collect.snapshot
         outcome = run(hosts, settings, watch)
     _show(outcome.sweep, settings, _View(form, of_hosts, sort, top))
-    return _finish(outcome, settings, shown=form == "table")
+    return _finish(outcome, settings, shown=form == "table" and printed.complaint is None)
 
 
 @_fleet.command("hosts")
@@ -310,10 +365,9 @@ def _show(sweep: "Sweep", settings: "Settings", view: _View) -> None:
 
     pairs = report.found(sweep, view.sort, view.top)
     if view.form == "table":
-        from rich.console import Console
-
-        width = None if sys.stdout.isatty() else 10_000
-        report.print_table(Console(width=width, highlight=False), sweep, pairs)
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        sys.stdout.write(report.as_table(sweep, pairs, width))
+        sys.stdout.flush()
         return
     schema = schema_of(settings.tables)
     _containers, hosts, sweeps = rows_of(sweep, schema)
@@ -331,7 +385,7 @@ def _show(sweep: "Sweep", settings: "Settings", view: _View) -> None:
             from fleet.publish import ilp_text
 
             text = "".join(ilp_text(rows) for rows in (containers, hosts, sweeps))
-    click.echo(text, nl=False)
+    click.echo(text.encode(), nl=False)  # UTF-8 for programs, whatever the terminal has
 
 
 def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> int:
@@ -368,5 +422,4 @@ def _exit_status(outcome: "Outcome", settings: "Settings") -> int:
 
 def _say(line: str) -> None:
     """To standard error, where everything goes that is no data."""
-    with contextlib.suppress(OSError, ValueError):
-        click.echo(line, err=True)
+    click.echo(line, err=True)

@@ -6,15 +6,12 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from fleet.sources import Sample
 from fleet.status import Phase, Status
+from fleet.table import Column, fitting, lines, wrapped
 from fleet.tables import Cell, Rows, Sweep
 from fleet.visit import Visit
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 MAX_SUMMARY_LINES = 25
 UNKNOWN = "-"
@@ -121,32 +118,34 @@ def as_csv(rows: Rows) -> str:
     return text.getvalue()
 
 
-def print_table(console: "Console", sweep: Sweep, pairs: Sequence[Found]) -> None:
-    """The table people read, and below it which hosts failed and why."""
-    from rich.table import Table  # noqa: PLC0415 - only this output needs it
-    from rich.text import Text  # noqa: PLC0415 - as above
+def as_table(sweep: Sweep, pairs: Sequence[Found], width: int | None = None) -> str:
+    """The table people read, and below it which hosts failed and why.
 
+    `width` is the terminal's: columns that it cannot carry are left out and named.
+    """
+    parts: list[list[str]] = []
     if pairs:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading, right in _HEADINGS:
-            table.add_column(heading, justify="right" if right else "left", no_wrap=True)
-        for visit, sample in pairs:
-            table.add_row(*(Text(cell) for cell in _cells(visit, sample)))
-        _print(console, table)
+        rows = list(zip(*(_cells(visit, sample) for visit, sample in pairs), strict=True))
+        columns = [
+            Column(heading, cells, right, spare)
+            for (heading, right, spare), cells in zip(_HEADINGS, rows, strict=True)
+        ]
+        kept, left_out = fitting(columns, width)
+        parts.append(lines(kept))
+        if left_out:
+            names = ", ".join(left_out)
+            parts[-1].append(f"({names} left out: the terminal is {width} columns wide)")
     bad = [visit for visit in sweep.visits if visit.status is not Status.OK]
     if bad:
-        if pairs:
-            console.print()
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("HOST", "STATUS", "WHY"):
-            table.add_column(heading, no_wrap=heading != "WHY", overflow="fold")
-        for visit in sorted(bad, key=lambda visit: visit.host.name):
-            status = f"{visit.status} (maintenance)" if visit.host.maintenance else visit.status
-            table.add_row(Text(visit.host.name), Text(status), Text(visit.detail or ""))
-        _print(console, table)
-    if pairs or bad:
-        console.print()
-    console.print(Text(summary(sweep)[0].removeprefix("fleet: ")))
+        bad.sort(key=lambda visit: visit.host.name)
+        columns = [
+            Column("HOST", [visit.host.name for visit in bad]),
+            Column("STATUS", [_status(visit) for visit in bad]),
+            Column("WHY", [visit.detail or "" for visit in bad]),
+        ]
+        parts.append(wrapped(columns, width))
+    parts.append([summary(sweep)[0].removeprefix("fleet: ")])
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def bytes_text(value: float | None, base: int) -> str:
@@ -162,20 +161,21 @@ def bytes_text(value: float | None, base: int) -> str:
 
 
 _DECIMAL_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_HEADINGS = (
-    ("HOST", False),
-    ("CONTAINER", False),
-    ("CPU", True),
-    ("MEMORY", True),
-    ("LIMIT", True),
-    ("MEM%", True),
-    ("NET IN", True),
-    ("NET OUT", True),
-    ("BLOCK IN", True),
-    ("BLOCK OUT", True),
-    ("PIDS", True),
-    ("IMAGE", False),
+_HEADINGS: tuple[tuple[str, bool, int | None], ...] = (
+    ("HOST", False, None),
+    ("CONTAINER", False, None),
+    ("CPU", True, None),
+    ("MEMORY", True, None),
+    ("LIMIT", True, 3),
+    ("MEM%", True, 5),
+    ("NET IN", True, 4),
+    ("NET OUT", True, 4),
+    ("BLOCK IN", True, 2),
+    ("BLOCK OUT", True, 2),
+    ("PIDS", True, 6),
+    ("IMAGE", False, 1),
 )
+"""Heading, whether it stands right, and its turn when columns have to be left out."""
 
 
 def _cells(visit: Visit, sample: Sample) -> tuple[str, ...]:
@@ -195,12 +195,8 @@ def _cells(visit: Visit, sample: Sample) -> tuple[str, ...]:
     )
 
 
-def _print(console: "Console", table: Any) -> None:
-    """Print without the blanks that pad a table's last column."""
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        console.file.write(line.rstrip() + "\n")
+def _status(visit: Visit) -> str:
+    return f"{visit.status} (maintenance)" if visit.host.maintenance else str(visit.status)
 
 
 def _percent(value: float | None) -> str:

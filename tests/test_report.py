@@ -241,3 +241,78 @@ def test_summary_is_25_lines_at_most():
 def test_sizes_for_people(value, base, text):
     """One digit behind the point, and the unit changes before the figure reads 1000.0."""
     assert bytes_text(value, base) == text
+
+
+WIDE = Visit(
+    _host("web01.prod.example.com"),
+    Status.OK,
+    None,
+    None,
+    1.0,
+    samples=(
+        Sample(
+            "a" * 64,
+            "shop-web-1",
+            image="registry.example.com/shop/web:2.4",
+            cpu_percent=1234.5,
+            memory_bytes=1000.0 * 1024**2,
+            memory_limit_bytes=23.5 * 1024**3,
+            memory_percent=99.9,
+            pids=12345,
+            net_in_bytes=123.4e6,
+            net_out_bytes=123.4e6,
+            block_in_bytes=123.4e6,
+            block_out_bytes=123.4e6,
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("width", "headings", "left_out"),
+    [
+        (None, "HOST CONTAINER CPU MEMORY LIMIT MEM% NET BLOCK PIDS IMAGE", ""),
+        (200, "HOST CONTAINER CPU MEMORY LIMIT MEM% NET BLOCK PIDS IMAGE", ""),
+        (120, "HOST CONTAINER CPU MEMORY LIMIT MEM% NET BLOCK PIDS", "IMAGE"),
+        (80, "HOST CONTAINER CPU MEMORY MEM% PIDS", "IMAGE BLOCK LIMIT NET"),
+        (60, "HOST CONTAINER CPU MEMORY", "IMAGE BLOCK LIMIT NET MEM% PIDS"),
+        (40, "HOST CONTAINER CPU MEMORY", "IMAGE BLOCK LIMIT NET MEM% PIDS"),
+    ],
+)
+def test_narrow_terminal_loses_columns_and_never_a_sign(width, headings, left_out):
+    """Whole columns go, in their order, and are named; every cell that is shown is whole."""
+    sweep = _sweep(WIDE)
+    head, row, *rest = as_table(sweep, found(sweep), width).splitlines()
+
+    def both_ways(text: str) -> list[str]:
+        return text.replace("NET", "NET IN NET OUT").replace("BLOCK", "BLOCK IN BLOCK OUT").split()
+
+    assert head.split() == both_ways(headings)
+    assert row.split()[:4] == ["web01.prod.example.com", "shop-web-1", "1234.5%", "1000.0MiB"]
+    if width not in (None, 40):
+        assert len(row) <= width
+    if left_out:
+        assert rest[0].startswith("(")
+        assert rest[0].endswith(f" left out: the terminal is {width} columns wide)")
+        assert rest[0][1:].partition(" left")[0].replace(",", "").split() == both_ways(left_out)
+    assert rest[bool(left_out)] == ""
+
+
+def test_why_wraps_beside_its_host():
+    """On a terminal a long reason stays in its column; without one it is one line."""
+    detail = "permission denied while trying to connect to the Docker daemon socket at unix:///var"
+    sweep = _sweep(_down("web04", detail))
+    head, first, second, *_ = as_table(sweep, [], 80).splitlines()
+    at = head.index("WHY")
+    assert (first[:5], second[:at]) == ("web04", " " * at)
+    assert f"{first[at:]} {second[at:]}" == detail
+    assert max(len(first), len(second)) <= 80
+    assert detail in as_table(sweep, [])
+    assert detail in as_table(sweep, [], 30)
+
+
+def test_columns_stand_under_each_other_in_any_script():
+    """A Chinese sign takes two places on a terminal."""
+    sweep = _sweep(_ok("数据库", FULL), _ok("web1", FULL))
+    rows = as_table(sweep, found(sweep)).splitlines()[1:3]
+    assert sorted(row.partition("c-a")[0] for row in rows) == ["web1    ", "数据库  "]

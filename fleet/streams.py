@@ -1,0 +1,94 @@
+"""Standard streams as a run finds them: closed, full, or with a reader that goes away.
+
+Printing never raises. What became of it is asked in the end, so a pipe that broke keeps nobody
+from saying which rows were not written.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import select
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+
+class Outlet(io.RawIOBase):
+    """The far side of a standard stream. After the first error it takes all and passes nothing."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.error: OSError | None = None
+
+    @property
+    def complaint(self) -> str | None:
+        """Why not all was printed; None if it was, or if its reader had read enough."""
+        if self.error is None or self.error.errno == errno.EPIPE:
+            return None
+        return f"standard output: {self.error.strerror}"
+
+    def writable(self) -> bool:
+        """It is there to be written to."""
+        return True
+
+    def fileno(self) -> int:
+        """The stream's own number."""
+        return self._number
+
+    def isatty(self) -> bool:
+        """Whether a person may be watching."""
+        return os.isatty(self._number)
+
+    def write(self, data) -> int:  # type: ignore[no-untyped-def] # any buffer
+        """Pass on what the other side takes; from its first error on, nothing."""
+        while self.error is None:
+            try:
+                return os.write(self._number, data)
+            except BlockingIOError:  # somebody who shares the pipe made it so
+                select.select([], [self._number], [])
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+
+@contextlib.contextmanager
+def standard_streams() -> Iterator[Outlet]:
+    """Standard streams that can be used whatever they were → standard output's `Outlet`."""
+    _hold_numbers()
+    before = sys.stdin, sys.stdout, sys.stderr
+    with open(os.devnull, "r+", encoding="utf-8") as nothing:
+        outlets = [Outlet((stream or nothing).fileno()) for stream in before[1:]]
+        sys.stdin = before[0] or nothing
+        sys.stdout = _text(outlets[0], before[1] or nothing)
+        sys.stderr = _text(outlets[1], before[2] or nothing)
+        try:
+            yield outlets[0]
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            sys.stdin, sys.stdout, sys.stderr = before
+
+
+def _text(outlet: Outlet, like: TextIO) -> TextIO:
+    """Text in the encoding of `like`; what that cannot say is escaped."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(outlet),
+        encoding=like.encoding,
+        errors="backslashreplace",
+        newline="\n",
+        line_buffering=outlet.isatty() or like is sys.__stderr__,
+    )
+
+
+def _hold_numbers() -> None:
+    """Keep 0, 1 and 2 from what is opened later: a socket there would get what libraries say."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            held = os.open(os.devnull, os.O_RDWR)
+            if held != number:
+                os.dup2(held, number)
+                os.close(held)
+            os.set_inheritable(number, True)
