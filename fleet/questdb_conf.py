@@ -139,6 +139,8 @@ def questdb_from(flag: str | None, file: str | None, environ: Mapping[str, str])
                 )
         return target
     if file is not None:
+        if not file:
+            raise UsageError(f"{FILE_FLAG}: expected a file, not an empty name")
         return parse_conf(_line_of(file), file)
     return parse_conf(environ.get(VARIABLE) or DEFAULT, VARIABLE)
 
@@ -156,7 +158,7 @@ def _line_of(file: str) -> str:
     try:
         with Path(file).open("rb") as stream:
             content = stream.read(FILE_MAX_BYTES + 1)
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror or error}") from None
     except UnicodeDecodeError:

@@ -139,8 +139,10 @@ def settings_from(
         text = given(name, environ.get(variable))
         return os.path.expanduser(text) if text else None
 
+    inventory = path("inventory", INVENTORY_VARIABLE) or plain.inventory
+    _check_inventory(flags.get("inventory"), inventory)
     settings = Settings(
-        inventory=path("inventory", INVENTORY_VARIABLE) or plain.inventory,
+        inventory=inventory,
         patterns=tuple(given("patterns", ())),
         limit=given("limit", None),
         forks=given("forks", plain.forks),
@@ -162,6 +164,13 @@ def settings_from(
         verbosity=int(given("verbose", 0)) - int(given("quiet", 0)),
     )
     return replace(settings, forks=carried(settings.forks))
+
+
+def _check_inventory(flag: str | None, file: str) -> None:
+    if flag == "":
+        raise UsageError("-i: expected a file, not an empty name")
+    if file == "-":
+        raise UsageError("-i: standard input (-) is not read: name a file")
 
 
 def _check_seconds(option: str, value: float, least: float, most: float) -> None:

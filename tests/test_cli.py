@@ -77,6 +77,10 @@ def test_exit_status_is_the_highest_that_applies(outcome, max_failed, status):
         ["snapshot", "-i", "INVENTORY", "--known-hosts", "/no/such/file"],
         ["hosts", "-i", "/no/such/file"],
         ["hosts", "-i", "INVENTORY", "nobody"],
+        ["hosts", "-i", "INVENTORY", "-i", "INVENTORY"],
+        ["hosts", "-i", "-"],
+        ["hosts", "-i", ""],
+        ["schema", "--questdb-file", ""],
     ],
     ids=" ".join,
 )
@@ -131,6 +135,12 @@ def test_secrets_file_is_read(tmp_path):
     assert run.returncode == 4
     assert "127.0.0.1:1" in run.stderr
     assert SECRET not in run.stderr
+
+
+def test_several_inventories_are_refused(tmp_path):
+    """Until they are merged, none of two is silently the only one."""
+    run = fleet("hosts", "-i", "production.yaml", "-i", "staging.yaml")
+    assert run.stderr == "fleet: -i is given twice: one inventory only in this version\n"
 
 
 def test_sorts_offered_are_the_sorts_there_are():

@@ -287,6 +287,35 @@ def test_the_flag_wins_over_the_file_over_the_environment(tmp_path: Path) -> Non
     assert questdb_from(None, None, {"QDB_CLIENT_CONF": ""}).host == "localhost"
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Some editors write one; it is no part of the configuration."""
+    file = tmp_path / "questdb.conf"
+    file.write_bytes(b"\xef\xbb\xbfhttp::addr=file;\n")
+    assert questdb_from(None, str(file), {}).host == "file"
+
+
+def test_a_file_without_a_name_is_said() -> None:
+    """`--questdb-file "$UNSET"` is neither the folder nor the default."""
+    with pytest.raises(UsageError) as caught:
+        questdb_from(None, "", {})
+    assert str(caught.value) == "--questdb-file: expected a file, not an empty name"
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "message"),
+    [
+        ({"inventory": ""}, {}, "-i: expected a file, not an empty name"),
+        ({"inventory": "-"}, {}, "-i: standard input (-) is not read: name a file"),
+        ({}, {"FLEET_INVENTORY": "-"}, "-i: standard input (-) is not read: name a file"),
+    ],
+)
+def test_inventories_that_are_no_file(flags, environ, message) -> None:
+    """Standard input would be a file called `-`, an empty name the default."""
+    with pytest.raises(UsageError) as caught:
+        settings_from(flags, environ)
+    assert str(caught.value) == message
+
+
 def test_two_flags_are_one_too_many() -> None:
     """There is no guessing which of two was meant."""
     with pytest.raises(UsageError) as caught:
