@@ -50,13 +50,15 @@ class Publisher:
     """A `Writer` to one QuestDB, for one thread; a context manager.
 
     Nothing is asked of the server before the first flush. Rows that cannot be sent (NUL, half a
-    surrogate pair) are left out and said in the end; every other row of the call goes.
+    surrogate pair) are left out and said in the end; every other row of the call goes. A QuestDB
+    that was not reached once is not tried again: each time would cost a whole time-out.
     """
 
     def __init__(self, target: QuestDB) -> None:
         self._target = target
         self._max_bytes = min(BATCH_MAX_BYTES, target.max_buf_size // 2)
         self._busy = False
+        self._unreachable: QuestDBUnreachable | None = None
         self._sender = self._made()
 
     def __enter__(self) -> Self:
@@ -68,6 +70,8 @@ class Publisher:
 
     def write(self, rows: Rows) -> None:
         """Send the rows in batches; the first batch that fails ends it."""
+        if self._unreachable is not None:
+            raise self._unreachable
         line = _Line(rows.table)
         buffer = self._sender.new_buffer()
         refused: list[str] = []
@@ -101,8 +105,14 @@ class Publisher:
         return sender
 
     def _flush(self, buffer: Any) -> None:
-        if self._busy:
-            raise QuestDBUnreachable(text_of(self._target, "an earlier request never ended"))
+        try:
+            self._send(buffer)
+        except QuestDBUnreachable as error:
+            self._unreachable = error
+            raise
+        buffer.clear()
+
+    def _send(self, buffer: Any) -> None:
         # The client bounds its requests, but not all that it does: a redirect of a POST makes
         # client 6.0.0 spin for ever.
         seconds = 2 * self._target.request_s(len(buffer)) + self._target.retry_timeout_ms / 1000
@@ -114,9 +124,8 @@ class Publisher:
             raise QuestDBUnreachable(text_of(self._target, detail)) from None
         except questdb.QuestDBError as error:
             self._busy = False
-            raise _mapped(self._target, error) from None
+            raise _mapped(self._target, error, self._target.request_s(len(buffer))) from None
         self._busy = False
-        buffer.clear()
 
 
 def ilp_text(rows: Rows) -> str:
@@ -242,13 +251,17 @@ def _no_proxies() -> Iterator[None]:
         os.environ.update(kept)
 
 
-def _mapped(target: QuestDB, error: Any) -> QuestDBError:
+def _mapped(target: QuestDB, error: Any, seconds: float) -> QuestDBError:
     """The client's error as ours. Its code does not tell a refusal from a server in trouble
     (both are `ServerFlushError`), so QuestDB's own answer is looked for in the text.
+    `seconds` is what one request had.
     """
     text = str(error).removeprefix("Could not flush buffer: ")
     if error.code in _NETWORK:
-        return _network(target, re.sub(r"^https?://\S+/write: (io: |timeout: )?", "", text))
+        text = re.sub(r"^https?://\S+/write: (io: )?", "", text)
+        if text.startswith("timeout: "):  # "per call", "connect": the client's own stages
+            return QuestDBUnreachable(text_of(target, f"no answer within {seconds:.3g} s"))
+        return _network(target, text)
     if error.code is _Code.AuthError:
         text = text.removeprefix("HTTP endpoint authentication error: ")
         reason, _, status = text.removesuffix("]").rpartition(" [code: ")

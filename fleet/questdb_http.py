@@ -68,7 +68,7 @@ class Client:
         """The JSON object of an answer."""
         try:
             answer = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: brackets a thousand deep
             answer = None
         if isinstance(answer, dict) and "error" in answer:
             raise self._error(f"refused a statement: {answer['error']}")

@@ -376,7 +376,7 @@ def test_nobody_answers() -> None:
         cases = {
             "localhost:1": "Connection refused",
             "no-such-host.invalid:9000": "failed to lookup address information",
-            f"127.0.0.1:{silent.getsockname()[1]}": "per call",
+            f"127.0.0.1:{silent.getsockname()[1]}": "no answer within 0.3",
         }
         for address, message in cases.items():
             conf = f"http::addr={address};request_timeout=300;retry_timeout=0;"
@@ -385,11 +385,20 @@ def test_nobody_answers() -> None:
             assert str(caught.value).startswith(f"QuestDB at {address}: {message}")
 
 
+def test_unreachable_once_is_not_tried_again() -> None:
+    """The other tables of a run do not wait out a time-out each."""
+    with answering(answer(503, "busy")) as door, publishing(door.conf) as publisher:
+        for _table in range(3):
+            with pytest.raises(QuestDBUnreachable, match="did not take the rows: busy"):
+                publisher.write(plain(3))
+        assert len(door.requests) == 1
+
+
 def test_a_later_write_may_succeed() -> None:
-    """A publisher that failed is as good as new; nothing of the failed call is sent later."""
-    answers: list[Answer] = [answer(503, "busy"), ACCEPTED]
+    """A publisher whose rows were refused is as good as new; nothing of them is sent later."""
+    answers: list[Answer] = [_json(400, "invalid", "no such thing"), ACCEPTED]
     with answering(lambda _request: answers.pop(0)) as door, publishing(door.conf) as publisher:
-        with pytest.raises(QuestDBUnreachable):
+        with pytest.raises(QuestDBError, match="refused the rows"):
             publisher.write(plain(3))
         publisher.write(plain(1))
     assert door.requests[1].partition(b"\r\n\r\n")[2].count(b"\n") == 1
@@ -441,7 +450,7 @@ def test_a_redirect_does_not_hold_the_run() -> None:
     )
     assert ended.stdout.splitlines() == [
         "no end of a request within 1 s (does it redirect?)",
-        "an earlier request never ended",
+        "no end of a request within 1 s (does it redirect?)",
         "True",
     ]
     assert (ended.stderr, ended.returncode) == ("", 0)
@@ -633,3 +642,11 @@ def test_the_client_has_the_errors_that_we_sorted() -> None:
             "UnsupportedServer",
         ]
     )
+
+
+def test_an_answer_of_a_thousand_brackets_is_not_questdb() -> None:
+    """JSON too deep to be read is what somebody else says, not a bug of ours."""
+    with answering(answer(200, "[" * 200_000)) as door:
+        client = Client(parse_conf(door.conf, "test"))
+        with pytest.raises(QuestDBError, match="answered 200 with what is not QuestDB's"):
+            client.query("SELECT 1")
