@@ -61,11 +61,18 @@ def look_into_wheel(path: Path) -> list[str]:
 
 
 def look_into_sdist(path: Path) -> list[str]:
-    """All that somebody needs who builds and tests from it."""
+    """All that somebody needs who builds and tests from it, and nothing that is not in git."""
     with tarfile.open(path) as sdist:
-        names = {name.partition("/")[2] for name in sdist.getnames()}
+        names = {member.name.partition("/")[2] for member in sdist if not member.isdir()}
+    complaints = []
+    if (PROJECT / ".git").exists():
+        argv = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+        said = subprocess.run(argv, check=True, cwd=PROJECT, capture_output=True, text=True)
+        strange = names - {"PKG-INFO", *said.stdout.split("\0")}
+        complaints = [f"the source distribution holds {name}" for name in sorted(strange)]
     wanted = {*README_AND_FRIENDS, "pyproject.toml", "fleet/__init__.py", "tests/lab/pom.xml"}
-    return [f"the source distribution lacks {name}" for name in sorted(wanted - names)]
+    lacking = [f"the source distribution lacks {name}" for name in sorted(wanted - names)]
+    return lacking + complaints
 
 
 def _name(requirement: str) -> str:
