@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.command import FLEET, fleet
+from tests.lab import doors
 from tests.lab.doors import Closed
 from tests.lab.inventory import write_inventory, write_known_hosts
 from tests.lab.room import Room
@@ -303,6 +304,8 @@ def test_nothing_is_left_in_the_process_after_a_sweep(nodes, lab, tmp_path):
     hosts = {name: node.variables for name, node in nodes.items()}
     closed = Closed(lab)
     hosts["dead"] = {"ansible_host": closed.address, "ansible_port": closed.port}
+    stalling = doors.greeting(lab, b"SSH-2.0-stalling\r\n")
+    hosts["stalling"] = {"ansible_host": stalling.address, "ansible_port": stalling.port}
     inventory = load(str(write_inventory(tmp_path / "inventory.yaml", hosts)))
     known_hosts = write_known_hosts(tmp_path / "known_hosts", nodes.values())
 
@@ -311,14 +314,15 @@ def test_nothing_is_left_in_the_process_after_a_sweep(nodes, lab, tmp_path):
         return sum(link.startswith("socket:") for link in links)
 
     threads, before = threading.active_count(), sockets()
-    outcome = collect.snapshot(
-        inventory.hosts, settings.Settings(known_hosts=str(known_hosts)), lambda _visit: None
-    )
+    chosen = settings.Settings(known_hosts=str(known_hosts), connect_timeout_s=2)
+    with stalling:
+        outcome = collect.snapshot(inventory.hosts, chosen, lambda _visit: None)
     assert [visit.status.value for visit in outcome.sweep.visits] == [
         "ok",
         "ok",
         "ok",
         "unreachable",
+        "timeout",
     ]
     poll(lambda: threading.active_count() <= threads, 5, "threads stayed behind")
     poll(lambda: sockets() <= before, 5, "sockets stayed behind")

@@ -66,7 +66,7 @@ class Ssh:
         self._keys = _load_keys({host.key_file for host in hosts if host.key_file})
         # One configuration for all; connections are built before any is opened, because a
         # configuration that is merged while another thread reads it loses its keys.
-        config = Config(lazy=True, overrides={"load_ssh_configs": False, "user": _user()})
+        config = Config(lazy=True, ssh_config=_NoSshConfig(), overrides={"user": _user()})
         self._connections: Mapping[str, Connection] = {
             host.name: Connection(
                 host.address,
@@ -177,6 +177,14 @@ class Ssh:
             waited_s = time.monotonic() - started
             attempt = _Attempt(sock, policy.checked, key is None, waited_s, allowance)
             raise _told(error, attempt) from None
+
+
+class _NoSshConfig(paramiko.SSHConfig):
+    """Says nothing of any host: OpenSSH's configuration is not read, and not asked per host."""
+
+    def lookup(self, hostname: str) -> paramiko.SSHConfigDict:  # noqa: ARG002 - paramiko's name
+        """Nothing."""
+        return paramiko.SSHConfigDict()
 
 
 def _user() -> str:
