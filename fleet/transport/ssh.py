@@ -98,10 +98,10 @@ class Ssh:
             connect_s = time.monotonic() - started
             sock.let_in()
             stdout, stderr, ended, exit_status = _execute(connection, sock, request, allowance)
+            run_s = time.monotonic() - started - connect_s
         finally:
             if sock is not None:
                 _close(connection, sock)
-        run_s = time.monotonic() - started - connect_s
         return Reply(connect_s, run_s, exit_status, stdout, stderr, ended)
 
     def _login(
@@ -311,7 +311,11 @@ def _execute(
         text = str(error) or type(error).__name__
         detail = f"the server opened no session for a command ({text})"
         raise HostError(Status.SSH_ERROR, Phase.PROBE, detail) from None
-    stdout, stderr, ended = _read(channel, allowance)
+    stdout, stderr = bytearray(), bytearray()
+    try:
+        ended = _read(channel, stdout, stderr, allowance)
+    except (SSHException, OSError, EOFError):
+        ended = Ended.TIMEOUT if allowance.expired else Ended.LOST
     if sock.flooded:
         return stdout, stderr, Ended.FLOOD, None
     if ended is not Ended.EXIT:
@@ -323,9 +327,10 @@ def _execute(
     return stdout, stderr, Ended.LOST if sock.ended else Ended.EXIT, None
 
 
-def _read(channel: paramiko.Channel, allowance: Allowance) -> tuple[bytearray, bytearray, Ended]:
+def _read(
+    channel: paramiko.Channel, stdout: bytearray, stderr: bytearray, allowance: Allowance
+) -> Ended:
     """Both streams until the channel ends, the time is up, or there is too much."""
-    stdout, stderr = bytearray(), bytearray()
     while True:
         # Asked before we read: data may come in between.
         done = channel.exit_status_ready()
@@ -337,16 +342,16 @@ def _read(channel: paramiko.Channel, allowance: Allowance) -> tuple[bytearray, b
             stderr += channel.recv_stderr(_CHUNK_BYTES)[: MAX_STDERR_BYTES - len(stderr)]
         if chunk:
             if not allowance.take(len(chunk)):
-                return stdout, stderr, Ended.TIMEOUT
+                return Ended.TIMEOUT
             stdout += chunk[: MAX_STDOUT_BYTES - len(stdout)]
             if len(stdout) >= MAX_STDOUT_BYTES:
-                return stdout, stderr, Ended.FLOOD
+                return Ended.FLOOD
         if allowance.expired:
-            return stdout, stderr, Ended.TIMEOUT
+            return Ended.TIMEOUT
         # No more comes: the stream's end, or, where something that the login started holds the
         # stream open, a silent second after the command's end.
         if chunk == b"" or (chunk is None and done):
-            return stdout, stderr, Ended.EXIT
+            return Ended.EXIT
 
 
 def _load_keys(paths: Iterable[str]) -> dict[str, paramiko.PKey | HostError]:
