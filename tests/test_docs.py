@@ -9,6 +9,7 @@ import pytest
 from fleet.cli import _fleet
 from fleet.status import Phase, Status
 from fleet.tables import TableNames, schema_of
+from tests.command import fleet
 
 PROJECT = Path(__file__).parent.parent
 MANUAL = (PROJECT / "docs/fleet.1.md").read_text()
@@ -51,6 +52,23 @@ def test_commands_shown_are_commands_that_are_there(text):
     for name, rest in shown:
         assert name in COMMANDS, name
         assert set(re.findall(r" (--?[a-z][a-z-]*)", rest.partition("#")[0])) <= OPTIONS
+
+
+def test_what_readme_shows_is_of_its_own_inventory(tmp_path):
+    """The hosts of every output are those of the inventory above it, and `hosts` prints them."""
+    inventory = tmp_path / "inventory.yaml"
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    inventory.write_text(text)
+    names = fleet("hosts", "-i", inventory).stdout.split()
+    pattern, shown = re.search(
+        r"^\$ fleet hosts '(.*)'\n((?:\w+\n)+)", README, re.MULTILINE
+    ).groups()
+    assert fleet("hosts", "-i", inventory, pattern).stdout == shown
+    (snapshot,) = re.findall(r"```\n\$ fleet snapshot\n(.*?)```", README, re.DOTALL)
+    listed = {line.split()[0] for line in snapshot.splitlines()[1:-2] if line[:1].islower()}
+    assert listed == set(names)
+    assert set(re.findall(r'^"(\w+)","\w+', README, re.MULTILINE)) <= {*names, "host"}
+    assert set(re.findall(r"127[.][0-9.]+(?= port)", README)) <= set(re.findall(r"127[.\d]+", text))
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
