@@ -184,23 +184,43 @@ def _shown(terminal: int) -> bytes:
     return said
 
 
-@pytest.mark.parametrize("columns", [80, 60, 40])
-def test_terminal_gets_whole_cells(tmp_path, columns):
+CLI = """#!/bin/sh
+id=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+row='"BlockIO":"123MB / 456MB","CPUPerc":"101.25%","MemPerc":"12.50%"'
+row=$row',"MemUsage":"1000MiB / 8000MiB","Name":"shop-web-1","NetIO":"1MB / 456MB","PIDs":"12345"'
+case $1 in
+ps) echo '["'$id'","shop-web-1","shop/web:2.4","running","bridge","","","",""]' ;;
+stats) echo '{'$row',"ID":"'$id'"}' ;;
+esac
+"""
+"""A docker with one busy container."""
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(200, 12), (80, 6), (60, 5), (40, 4)])
+def test_terminal_gets_whole_cells(tmp_path, columns, shown):
     """Through a real terminal: no figure and no name is cut, and what is left out is named."""
-    name = "web01.prod.example.com"
+    cli = tmp_path / "docker"
+    cli.write_text(CLI)
+    cli.chmod(0o755)
+    good, bad = "web01.prod.example.com", "web02.prod.example.com"
     inventory = tmp_path / "inventory.yaml"
     inventory.write_text(
-        f"all: {{hosts: {{{name}: {{ansible_host: 127.0.0.1, ansible_port: 1}}}}}}"
+        "all:\n  hosts:\n"
+        f"    {good}: {{fleet_connection: local, fleet_runtime_path: {cli}}}\n"
+        f"    {bad}: {{ansible_host: 127.0.0.1, ansible_port: 1}}\n"
     )
     process, terminal = _on_terminal(columns, "snapshot", "-q", "-i", inventory)
     lines = _shown(terminal).decode().splitlines()
-    assert process.wait(10) == 5
-    assert lines[0].split() == ["HOST", "STATUS", "WHY"]
-    assert lines[1].split()[:2] == [name, "unreachable"]
-    assert "refused" in "".join(lines)
+    assert process.wait(10) == 3, lines
+    assert lines[1].split()[:4] == [good, "shop-web-1", "101.2%", "1000.0MiB"]
+    assert len(lines[1].split()) == shown
+    assert ("left out" in lines[2]) == (shown < 12)
     assert "…" not in "".join(lines)
+    at = lines.index(next(line for line in lines if line.split()[1:] == ["STATUS", "WHY"]))
+    assert lines[at + 1].split()[:2] == [bad, "unreachable"]
+    assert "refused" in "".join(lines)
     if columns >= 60:
-        assert max(map(len, lines)) <= columns
+        assert max(len(line) for line in lines if "left out" not in line) <= columns
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
