@@ -2,12 +2,10 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,11 +16,9 @@ from fleet.errors import FleetError, UsageError
 from fleet.streams import Outlet, standard_streams
 
 if TYPE_CHECKING:
-    from fleet.collect import Outcome, Watch
+    from fleet.collect import Outcome
     from fleet.inventory import Host
     from fleet.settings import Settings
-    from fleet.tables import Sweep
-    from fleet.visit import Visit
 
 EXIT_SOME_FAILED = 3
 EXIT_NOT_WRITTEN = 4
@@ -217,9 +213,10 @@ def _collect(**flags: Any) -> int:
     Prints nothing when all went well.
     """
     from fleet import collect
+    from fleet.show import progress
 
     settings, hosts = _prepare(flags)
-    with _progress(len(hosts), settings) as watch:
+    with progress(len(hosts), settings.quiet) as watch:
         outcome = collect.collect(hosts, settings, watch)
     return _finish(outcome, settings)
 
@@ -261,12 +258,14 @@ def _snapshot(
     if of_hosts and form not in ("jsonl", "csv"):
         raise click.UsageError("--hosts goes with --format jsonl or csv")
     from fleet import collect
+    from fleet.show import View, progress, show
+    from fleet.tables import schema_of
 
     settings, hosts = _prepare(flags, questdb=publish)
-    with _progress(len(hosts), settings) as watch:
+    with progress(len(hosts), settings.quiet) as watch:
         run = collect.collect if publish else collect.snapshot
         outcome = run(hosts, settings, watch)
-    _show(outcome.sweep, settings, _View(form, of_hosts, sort, top))
+    show(outcome.sweep, schema_of(settings.tables), View(form, of_hosts, sort, top))
     return _finish(outcome, settings, shown=form == "table" and printed.complaint is None)
 
 
@@ -319,73 +318,6 @@ def _prepare(flags: dict[str, Any], questdb: bool = True) -> "tuple[Settings, tu
     for warning in selection.warnings:
         _say(f"fleet: {warning}")
     return settings, selection.hosts
-
-
-@contextlib.contextmanager
-def _progress(total: int, settings: "Settings") -> "Iterator[Watch]":
-    """A bar on a terminal while hosts are outstanding; nothing anywhere else."""
-    if settings.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        yield lambda _visit: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (
-        TextColumn("visiting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[bad]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("visiting", total=total, bad="")
-        failed = 0
-
-        def watch(visit: "Visit") -> None:
-            nonlocal failed
-            failed += visit.status not in ("ok", "partial")
-            bar.update(task, advance=1, bad=f"{failed} failed" if failed else "")
-
-        yield watch
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """How a snapshot is shown."""
-
-    form: str
-    of_hosts: bool
-    sort: str
-    top: int | None
-
-
-def _show(sweep: "Sweep", settings: "Settings", view: _View) -> None:
-    """A snapshot to standard output."""
-    from fleet import report
-    from fleet.tables import Rows, rows_of, schema_of
-
-    pairs = report.found(sweep, view.sort, view.top)
-    if view.form == "table":
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        sys.stdout.write(report.as_table(sweep, pairs, width))
-        sys.stdout.flush()
-        return
-    schema = schema_of(settings.tables)
-    _containers, hosts, sweeps = rows_of(sweep, schema)
-    containers = Rows(
-        schema.containers, tuple(schema.containers.row((sweep, *pair)) for pair in pairs)
-    )
-    match view.form:
-        case "json":
-            text = report.as_json(sweeps, hosts, containers)
-        case "jsonl":
-            text = report.as_jsonl(hosts if view.of_hosts else containers)
-        case "csv":
-            text = report.as_csv(hosts if view.of_hosts else containers)
-        case _:
-            from fleet.publish import ilp_text
-
-            text = "".join(ilp_text(rows) for rows in (containers, hosts, sweeps))
-    click.echo(text.encode(), nl=False)  # UTF-8 for programs, whatever the terminal has
 
 
 def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> int:

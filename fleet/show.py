@@ -1,0 +1,77 @@
+"""What a run shows while it goes on, and what a snapshot shows in the end."""
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import click
+
+from fleet import report
+from fleet.tables import Rows, Schema, Sweep, rows_of
+from fleet.visit import Visit
+
+
+@contextlib.contextmanager
+def progress(total: int, quiet: bool) -> Iterator[Callable[[Visit], None]]:
+    """A bar on a terminal while hosts are outstanding; nothing anywhere else."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda _visit: None
+        return
+    from rich import progress as bars  # noqa: PLC0415 - only a terminal needs it
+    from rich.console import Console  # noqa: PLC0415 - as above
+
+    columns = (
+        bars.TextColumn("visiting"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[bad]}"),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("visiting", total=total, bad="")
+        failed = 0
+
+        def watch(visit: Visit) -> None:
+            nonlocal failed
+            failed += visit.status not in ("ok", "partial")
+            bar.update(task, advance=1, bad=f"{failed} failed" if failed else "")
+
+        yield watch
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a snapshot is shown."""
+
+    form: str
+    of_hosts: bool
+    sort: str
+    top: int | None
+
+
+def show(sweep: Sweep, schema: Schema, view: View) -> None:
+    """A snapshot to standard output."""
+    pairs = report.found(sweep, view.sort, view.top)
+    if view.form == "table":
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        sys.stdout.write(report.as_table(sweep, pairs, width))
+        sys.stdout.flush()
+        return
+    _containers, hosts, sweeps = rows_of(sweep, schema)
+    containers = Rows(
+        schema.containers, tuple(schema.containers.row((sweep, *pair)) for pair in pairs)
+    )
+    match view.form:
+        case "json":
+            text = report.as_json(sweeps, hosts, containers)
+        case "jsonl":
+            text = report.as_jsonl(hosts if view.of_hosts else containers)
+        case "csv":
+            text = report.as_csv(hosts if view.of_hosts else containers)
+        case _:
+            from fleet.publish import ilp_text  # noqa: PLC0415 - loads QuestDB's client
+
+            text = "".join(ilp_text(rows) for rows in (containers, hosts, sweeps))
+    click.echo(text.encode(), nl=False)  # UTF-8 for programs, whatever the terminal has
