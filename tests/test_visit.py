@@ -371,7 +371,7 @@ def test_warning_of_sudo_does_not_hide_a_daemon_that_is_down():
 
 NOISE = {
     "somebody else's": "bash: /etc/profile.d/x.sh: Permission denied",
-    "docker's warning": "WARNING: Error loading config file: open /home/ops/.docker: permission denied",
+    "docker's warning": "WARNING: Error loading config file: /home/ops/.docker: permission denied",
     "sudo's warning": "sudo: /etc/sudoers.d is world writable",
 }
 
