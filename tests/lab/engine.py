@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from types import TracebackType
 
 from tests.lab.docker import Docker
 from tests.lab.lab import Lab, Process
@@ -61,12 +60,7 @@ class Engine(Docker):
         self.import_image()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.room.end()
         end_containers(self.folder / "data/containers")
         subprocess.run(["ip", "link", "del", self.bridge], check=False, capture_output=True)

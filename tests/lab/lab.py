@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from tests.lab import pids
 from tests.lab.ledger import Ledger, undo, undo_orphans
@@ -96,12 +95,7 @@ class Lab:
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         undo(self.folder)
         for process in self._processes:
             process.popen.poll()

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from tests.lab.engine import SOCKET_GROUP, Engine
 from tests.lab.lab import Lab
@@ -83,12 +82,7 @@ class Node(Sshd):
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.room.end()
 
     def _wrap(self, argv: Sequence[str | Path]) -> Sequence[str | Path]:

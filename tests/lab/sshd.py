@@ -6,7 +6,6 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from tests.lab.lab import Lab, Process
 from tests.lab.waiting import LabError
@@ -79,12 +78,7 @@ class Sshd:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     def _wrap(self, argv: Sequence[str | Path]) -> Sequence[str | Path]:
