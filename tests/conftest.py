@@ -20,6 +20,7 @@ from tests.lab.image import filled
 from tests.lab.lab import PROJECT, Lab
 from tests.lab.node import Node
 from tests.lab.questdb import QuestDB
+from tests.lab.waiting import poll
 
 settings.register_profile("fleet", deadline=None)  # machines differ, and share their cores
 settings.load_profile("fleet")
@@ -93,6 +94,7 @@ def engines(lab: Lab) -> Iterator[dict[str, Engine]]:
         a.run("web-1", "--label", f"{SERVICE}=web", command=filled(16), image="shop/web:1.4")
         a.run("web-2", "--label", f"{SERVICE}=web", command=filled(17), image="shop/web:1.5")
         a.run("cron", command=filled(20), image="shop/cron:7")
+        poll(lambda: a.memory_bytes("cron") > 2**24, 20, "cron to fill its memory")
         a.docker("pause", "cron")
         b.run("db", "--memory", "256m", command=filled(19), image="shop/db:16")
         b.run("on-host-network", "--network", "host", command=filled(15))

@@ -10,6 +10,7 @@ from fleet.errors import InventoryError
 from fleet.inventory.nodes import MAX_DEPTH, describe, error, is_map, is_null
 
 MAX_BYTES = 64 * 1024 * 1024
+TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 
 _INI = re.compile(r"\[[\w.:-]+\]\s*$")
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # YAML's, by which marks count
@@ -34,7 +35,7 @@ class _Loader(_Base):  # type: ignore[misc,valid-type]  # C's, where PyYAML was 
     def descend_resolver(self, parent: Node | None, _index: object) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH and parent is not None:
-            raise error(parent, f"nested more than {MAX_DEPTH} levels deep")
+            raise error(parent, TOO_DEEP)
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -99,6 +100,8 @@ def _syntax_error(path: str, text: str, exc: yaml.YAMLError) -> InventoryError:
     _refuse_ini(path, text)
     if isinstance(exc, yaml.MarkedYAMLError) and (mark := exc.problem_mark):
         line, column = mark.line + 1, mark.column + 1
+        if "nesting depth" in str(exc.problem):  # libyaml from 0.2.6 on has a bound of its own
+            return InventoryError(path, TOO_DEEP, line, column)
         around = "".join(_LINE_END.split(text)[line - 1 : line])
         indent = around[: len(around) - len(around.lstrip())]
         if "\t" in indent + around[column - 1 : column]:
