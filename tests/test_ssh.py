@@ -6,8 +6,10 @@ import paramiko
 import pytest
 
 from fleet.allowance import Allowance
+from fleet.inventory import Host
 from fleet.transport import MAX_STDERR_BYTES, MAX_STDOUT_BYTES, Ended
-from fleet.transport.ssh import _read, _user
+from fleet.transport.host_keys import KnownHosts
+from fleet.transport.ssh import Ssh, SshOptions, _read, _user
 
 
 class Channel:
@@ -35,6 +37,17 @@ class Channel:
 
     def recv_stderr(self, _size: int) -> bytes:
         return self._stderr.popleft()
+
+
+def test_connections_share_no_options():
+    """Each has a plain dict of its own: to fill in a view of the shared configuration would merge
+    it under other threads.
+    """
+    hosts = [Host("a", "127.0.0.1"), Host("b", "127.0.0.2")]
+    ssh = Ssh(hosts, SshOptions(1.0, KnownHosts.read(None)))
+    one, other = (ssh._connections[name].connect_kwargs for name in "ab")
+    assert (type(one), type(other)) == (dict, dict)
+    assert one is not other
 
 
 def _read_all(channel: Channel, seconds: float = 30) -> tuple[bytes, bytes, Ended]:

@@ -75,6 +75,9 @@ class Ssh:
                 config=config,
                 gateway=False,
                 forward_agent=False,
+                # Not empty, or it would be a view of the shared configuration: to fill that in
+                # merges all of it anew, under the other threads.
+                connect_kwargs={"allow_agent": True},
             )
             for host in hosts
         }
