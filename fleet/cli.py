@@ -5,28 +5,30 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fleet import __version__
+from fleet import __version__, options
 from fleet.errors import FleetError, UsageError
 from fleet.streams import Outlet, standard_streams
 
 if TYPE_CHECKING:
+    from fleet.backlog import Backlog
     from fleet.collect import Outcome
+    from fleet.delivery import Report
     from fleet.inventory import Host
     from fleet.settings import Settings
 
 EXIT_SOME_FAILED = 3
-EXIT_NOT_WRITTEN = 4
+EXIT_KEPT = 4
+EXIT_NOT_PRINTED = 4
 EXIT_ALL_FAILED = 5
+EXIT_LOST = 7
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _EPILOG = """\b
 Exit status:
@@ -34,10 +36,13 @@ Exit status:
   1  a bug in fleet
   2  usage, inventory or schema
   3  some hosts failed
-  4  not written: rows to QuestDB, or data to standard output (a full disk)
+  4  rows are kept in the spool, for the next run to send; or data was not
+     printed (a full disk)
   5  every host failed
+  6  another run of the same --name is under way
+  7  rows were refused or dropped
   130, 143  interrupted
-Of 3, 4 and 5 the highest that applies.
+Of 3, 4, 5 and 7 the highest that applies.
 """
 
 
@@ -48,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         if printed.complaint:
             _say(f"fleet: {printed.complaint}")
-            status = max(status, EXIT_NOT_WRITTEN)
+            status = max(status, EXIT_NOT_PRINTED)
     return status
 
 
@@ -103,118 +108,23 @@ def _fleet() -> None:
     """Docker figures of a whole fleet, over SSH, into QuestDB. Nothing is installed on a node."""
 
 
-def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
-    """Several options as one decorator, shown in the order given."""
-
-    def decorate(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _one_inventory(
-    _context: click.Context, _option: click.Parameter, files: tuple[str, ...]
-) -> str | None:
-    """The file given with -i; several would be merged, and that is not built."""
-    if len(files) > 1:
-        raise UsageError("-i is given twice: one inventory only in this version")
-    return files[0] if files else None
-
-
-_targeting = _options(
-    click.argument("patterns", nargs=-1, metavar="[PATTERN]..."),
-    click.option(
-        "-i",
-        "--inventory",
-        metavar="FILE",
-        multiple=True,
-        callback=_one_inventory,
-        help="Ansible's YAML inventory. [default: $FLEET_INVENTORY, else inventory.yaml]",
-    ),
-    click.option("-l", "--limit", metavar="PATTERN", help="Only hosts that match this as well."),
-)
-_visiting = _options(
-    click.option(
-        "-f",
-        "--forks",
-        type=int,
-        help="Hosts visited at the same time. [default: 100]",
-    ),
-    click.option(
-        "--connect-timeout",
-        type=float,
-        metavar="SECONDS",
-        help="For resolving, connecting, the key exchange and the login, each. [default: 10]",
-    ),
-    click.option(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help="For one host's whole visit. [default: 30]",
-    ),
-    click.option(
-        "--deadline",
-        type=float,
-        metavar="SECONDS",
-        help="For the whole sweep. [default: 240]",
-    ),
-    click.option(
-        "--max-failed",
-        metavar="N|N%",
-        help="How many failed hosts still count as well. [default: 0]",
-    ),
-    click.option(
-        "--name",
-        help="Of this job: its rows in fleetSweep. [default: fleet]",
-    ),
-    click.option(
-        "--private-key",
-        metavar="FILE",
-        help="For hosts whose inventory names none. [default: $FLEET_SSH_KEY_FILE]",
-    ),
-    click.option(
-        "--known-hosts",
-        metavar="FILE",
-        help="Instead of ~/.ssh/known_hosts and the system's.",
-    ),
-)
-_database = _options(
-    click.option(
-        "--questdb",
-        metavar="CONF",
-        help="The client's configuration string, without secrets. "
-        "[default: $QDB_CLIENT_CONF, else http::addr=localhost:9000;]",
-    ),
-    click.option(
-        "--questdb-file",
-        metavar="FILE",
-        help="A file that holds the configuration string, secrets and all.",
-    ),
-    click.option("--table", metavar="NAME", help="[default: containerStats]"),
-    click.option("--status-table", metavar="NAME", help="[default: hostStatus]"),
-    click.option("--sweep-table", metavar="NAME", help="[default: fleetSweep]"),
-)
-_talking = _options(
-    click.option("-v", "--verbose", is_flag=True, help="A summary also when all is well."),
-    click.option("-q", "--quiet", is_flag=True, help="No summary and no progress."),
-)
-
-
 @_fleet.command("collect")
-@_targeting
-@_visiting
-@_database
-@_talking
+@options.targeting
+@options.visiting
+@options.database
+@options.delivering
+@options.talking
 def _collect(**flags: Any) -> int:
     """Visit hosts and publish their figures: cron's command.
 
-    Prints nothing when all went well.
+    Prints nothing when all went well. What QuestDB has not accepted is kept on disk, and sent
+    by the next run.
     """
     from fleet import collect
+    from fleet.interruption import survive_hangup
     from fleet.show import progress
 
+    survive_hangup()
     settings, hosts = _prepare(flags)
     with progress(len(hosts), settings.quiet) as watch:
         outcome = collect.collect(hosts, settings, watch)
@@ -222,7 +132,7 @@ def _collect(**flags: Any) -> int:
 
 
 @_fleet.command("snapshot")
-@_targeting
+@options.targeting
 @click.option(
     "--format",
     "form",
@@ -240,9 +150,10 @@ def _collect(**flags: Any) -> int:
 )
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the first N containers.")
 @click.option("--publish", is_flag=True, help="Publish the figures as well, as collect does.")
-@_visiting
-@_database
-@_talking
+@options.visiting
+@options.database
+@options.delivering
+@options.talking
 @click.pass_obj
 def _snapshot(
     printed: Outlet,
@@ -258,9 +169,12 @@ def _snapshot(
     if of_hosts and form not in ("jsonl", "csv"):
         raise click.UsageError("--hosts goes with --format jsonl or csv")
     from fleet import collect
+    from fleet.interruption import survive_hangup
     from fleet.show import View, progress, show
     from fleet.tables import schema_of
 
+    if publish:
+        survive_hangup()
     settings, hosts = _prepare(flags, questdb=publish)
     with progress(len(hosts), settings.quiet) as watch:
         run = collect.collect if publish else collect.snapshot
@@ -270,7 +184,7 @@ def _snapshot(
 
 
 @_fleet.command("hosts")
-@_targeting
+@options.targeting
 def _hosts(**flags: Any) -> None:
     """Print the hosts that the patterns mean, one a line, in Ansible's order. No network."""
     _settings, hosts = _prepare(flags, questdb=False)
@@ -280,7 +194,7 @@ def _hosts(**flags: Any) -> None:
 
 @_fleet.command("schema")
 @click.option("--apply", "apply_", is_flag=True, help="Run the statements that are missing.")
-@_database
+@options.database
 def _schema(apply_: bool, **flags: Any) -> None:
     """Compare the server's tables with ours, and print the statements that are missing.
 
@@ -306,6 +220,127 @@ def _schema(apply_: bool, **flags: Any) -> None:
         raise SchemaError("\n       ".join(plan.conflicts))
 
 
+@_fleet.command("spool")
+@click.option("--flush", is_flag=True, help="Send what waits for the QuestDB named.")
+@click.option(
+    "--export",
+    metavar="FILE",
+    help="Write all that waits as ILP (- is standard output); nothing is removed.",
+)
+@click.option("--retry-refused", is_flag=True, help="Make refused rows wait again, and --flush.")
+@click.option("--drop-refused", is_flag=True, help="Forget refused rows.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+)
+@options.state_dir
+@options.database
+@click.option(
+    "--publish-timeout",
+    type=float,
+    metavar="SECONDS",
+    help="For trying to reach QuestDB. [default: its retry_timeout, 10]",
+)
+@click.option(
+    "--drain-seconds",
+    type=float,
+    default=3600.0,
+    metavar="SECONDS",
+    help="For --flush. [default: 3600]",
+)
+def _spool(
+    flush: bool,
+    export: str | None,
+    retry_refused: bool,
+    drop_refused: bool,
+    form: str,
+    **flags: Any,
+) -> int:
+    """Show what waits on disk, since when, for which QuestDB, and what was refused and why.
+
+    Safe beside a running collect, which sends its own rows itself.
+    """
+    if sum((flush, export is not None, retry_refused, drop_refused)) > 1:
+        raise click.UsageError("give one of --flush, --export, --retry-refused and --drop-refused")
+    from fleet.backlog import Backlog
+    from fleet.settings import settings_from
+
+    backlog = Backlog(settings_from(flags, os.environ, questdb=flush or retry_refused))
+    if export is not None:
+        return _exported(backlog, export)
+    if drop_refused:
+        click.echo(f"refused rows dropped: {backlog.drop_refused()}")
+        return 0
+    if retry_refused:
+        again, stay = backlog.retry_refused()
+        click.echo(f"refused rows that wait again: {again}")
+        if stay:
+            click.echo(f"refused rows that stay, for they have no ILP: {stay}")
+    if flush or retry_refused:
+        return _flushed(backlog)
+    click.echo(backlog.as_json() if form == "json" else backlog.as_table(), nl=False)
+    return 0
+
+
+def _flushed(backlog: "Backlog") -> int:
+    told = backlog.flush()
+    click.echo(f"rows sent: {told.drained}")
+    for statement in told.changes:
+        _say(f"fleet: changed the schema: {statement.partition(' (')[0]}")
+    for line in told.lines:
+        _say(f"fleet: {line}")
+    return _delivery_status(told)
+
+
+def _exported(backlog: "Backlog", file: str) -> int:
+    try:
+        with click.open_file(file, "wb") as output:
+            count, left_out = backlog.export(output)
+    except OSError as error:
+        raise UsageError(f"--export: {file}: {error.strerror or error}") from None
+    for line in left_out:
+        _say(f"fleet: {line}")
+    _say(f"fleet: rows exported: {count}")
+    return EXIT_LOST if left_out else 0
+
+
+@_fleet.command("units")
+@click.option(
+    "--interval",
+    default="5min",
+    show_default=True,
+    metavar="TIME",
+    help="From one run to the next, as 30s, 5min, 2h or 1d.",
+)
+@click.option("-i", "--inventory", metavar="FILE", help="[default: /etc/fleet/inventory.yaml]")
+@click.option("--name", help="Of the job. [default: fleet]")
+@click.option("--private-key", metavar="FILE", help="[default: /etc/fleet/id_ed25519]")
+@click.option("--known-hosts", metavar="FILE", help="[default: /etc/fleet/known_hosts]")
+@click.option("--questdb-file", metavar="FILE", help="[default: /etc/fleet/questdb.conf]")
+def _units(interval: str, name: str | None, **files: str | None) -> None:
+    """Print a systemd service, its timer and a crontab line that run collect every so often."""
+    from pathlib import Path
+
+    from fleet.units import PROGRAM, Interval, Units
+
+    beside = Path(sys.executable).with_name("fleet")
+    given: dict[str, Any] = {
+        option: os.path.abspath(os.path.expanduser(file))
+        for option, file in files.items()
+        if file is not None
+    }
+    if name is not None:
+        given["name"] = name
+    program = str(beside) if beside.exists() else PROGRAM
+    units = Units(interval=Interval.parse(interval), program=program, **given)
+    for warning in units.hidden:
+        _say(f"fleet: {warning}")
+    click.echo(units.printed(), nl=False)
+
+
 def _prepare(flags: dict[str, Any], questdb: bool = True) -> "tuple[Settings, tuple[Host, ...]]":
     """The settings of a command, and the hosts that its patterns mean."""
     from fleet.inventory import load
@@ -324,32 +359,42 @@ def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> in
     """Say what needs eyes, unless a table has `shown` it → the exit status."""
     from fleet import report
 
-    sweep = outcome.sweep
-    for statement in outcome.changes:
+    sweep, told = outcome.sweep, outcome.report
+    for statement in (*outcome.changes, *(told.changes if told else ())):
         # Of a new table the name is enough; `fleet schema` prints its columns.
         _say(f"fleet: changed the schema: {statement.partition(' (')[0]}")
     status = _exit_status(outcome, settings)
     if not settings.quiet and not shown and (status or settings.verbose):
         for line in report.summary(sweep):
             _say(line)
-    for line in outcome.unwritten:
+    for line in told.lines if told else ():
         _say(f"fleet: {line}")
+    if told and settings.verbose:
+        _say(f"fleet: {report.delivered(told.sent, told.drained)}")
     if outcome.bugs:
         raise RuntimeError("a bug in fleet, please report it") from outcome.bugs[0]
     return status
 
 
 def _exit_status(outcome: "Outcome", settings: "Settings") -> int:
-    """The highest of the statuses that apply."""
+    """The highest of the statuses that apply; a signal's, if one ended the run."""
     from fleet.status import Status
 
+    if outcome.interrupted is not None:
+        return outcome.interrupted
     counted = [visit for visit in outcome.sweep.visits if not visit.host.maintenance]
     dead = [visit for visit in counted if visit.status not in (Status.OK, Status.PARTIAL)]
     failed = len(outcome.sweep.failed)
-    status = EXIT_NOT_WRITTEN if outcome.unwritten else 0
+    status = 0 if outcome.report is None else _delivery_status(outcome.report)
     if not settings.max_failed.allows(failed, len(counted)):
         status = max(status, EXIT_ALL_FAILED if len(dead) == len(counted) else EXIT_SOME_FAILED)
     return status
+
+
+def _delivery_status(told: "Report") -> int:
+    if told.refused or told.lost:
+        return EXIT_LOST
+    return EXIT_KEPT if told.kept or told.waiting or told.suspended else 0
 
 
 def _say(line: str) -> None:

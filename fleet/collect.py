@@ -1,23 +1,29 @@
-"""The path, whole: hosts → sweep → rows → QuestDB."""
+"""The path, whole: hosts → sweep → visits → spool → QuestDB."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 
 from fleet import __version__, schema
 from fleet.allowance import Allowance, share_one_heap
+from fleet.delivery import Delivery, Report
 from fleet.errors import QuestDBError
+from fleet.interruption import interruption
 from fleet.inventory import Host
-from fleet.publish import Publisher
 from fleet.questdb_http import Client
 from fleet.settings import Settings
+from fleet.state import State
 from fleet.status import Status
-from fleet.sweep import Limits, Lost, rotated, sweep
-from fleet.tables import Rows, Schema, Sweep, rows_of, schema_of
+from fleet.sweep import Halt, Limits, Lost, rotated, sweep
+from fleet.tables import Schema, Sweep, schema_of
 from fleet.transport import Reply, Request, local
 from fleet.visit import Visit, failure, visit
+
+ASKED_FIRST_MS = 3_000
+"""A QuestDB that hangs does not hold up the visits any longer than this."""
 
 Watch = Callable[[Visit], None]
 """Told of each visit as it completes."""
@@ -25,36 +31,62 @@ Watch = Callable[[Visit], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to: its sweep, the statements that changed the server's tables, and for
-    each table whose rows did not arrive a sentence that says so. `bugs` are exceptions that
-    should not have been: their hosts' visits say so, and nothing else was lost by them.
+    """What a run came to: its sweep, what became of its rows (None where none were published),
+    the statements that changed the server's tables before the sweep, and the exit status of a
+    signal that ended it. `bugs` are exceptions that should not have been: their hosts' visits say
+    so, and nothing else was lost by them.
     """
 
     sweep: Sweep
+    report: Report | None = None
     changes: tuple[str, ...] = ()
-    unwritten: tuple[str, ...] = ()
     bugs: tuple[Exception, ...] = ()
+    interrupted: int | None = None
 
 
 def collect(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome:
-    """Visit the hosts and publish what they said.
+    """Visit the hosts, and publish what they said by way of the spool.
 
-    Raises `SchemaError` before any SSH when a table of the server's cannot take our rows. A
-    QuestDB that cannot be reached ends nothing: it is asked again when there are rows.
+    Raises `Locked` when a run of the same name is under way, and `SchemaError` before any SSH
+    when a table of the server's cannot take our rows. A QuestDB that cannot be reached ends
+    nothing: it is asked again when there are rows.
     """
-    tables = schema_of(settings.tables)
-    changes = list(_ensured(tables, settings) or ())
-    outcome = snapshot(hosts, settings, watch)
-    written, unwritten = publish(rows_of(outcome.sweep, tables), tables, settings)
-    return replace(outcome, changes=(*changes, *written), unwritten=unwritten)
+    tables, state = schema_of(settings.tables), State(settings.state_dir)
+    with ExitStack() as held:
+        trouble = _entered(held, state, settings)
+        changes = _ensured(tables, settings)
+        started_at = _new_sweep(state, settings, trouble)
+        delivery = Delivery(settings, tables, state, started_at, trouble)
+
+        def told(visit: Visit) -> None:
+            delivery.add(visit)
+            watch(visit)
+
+        with interruption() as noted:
+            delivery.start()
+            outcome = snapshot(hosts, settings, told, started_at, noted.halt)
+            report = delivery.finish(outcome.sweep, noted)
+        return replace(
+            outcome,
+            report=report,
+            changes=changes,
+            bugs=(*outcome.bugs, *report.bugs),
+            interrupted=noted.status,
+        )
 
 
-def snapshot(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome:
+def snapshot(
+    hosts: Sequence[Host],
+    settings: Settings,
+    watch: Watch,
+    started_at: datetime | None = None,
+    halt: Halt | None = None,
+) -> Outcome:
     """Visit every host once. Visits are told to `watch` as they come, and stand in the order of
-    `hosts` in the end.
+    `hosts` in the end. After a `halt` those that were still out are `skipped`.
     """
     share_one_heap()
-    started_at, started = datetime.now(UTC), monotonic()
+    started_at, started = started_at or datetime.now(UTC), monotonic()
     run = _runner(hosts, settings)
     bugs: list[Exception] = []
 
@@ -70,7 +102,7 @@ def snapshot(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome
     limits = Limits(settings.forks, settings.timeout_s, settings.deadline_s)
     turn = random.randrange(len(hosts)) if hosts else 0  # noqa: S311 - only fairness hangs on it
     visits: dict[str, Visit] = {}
-    for done in sweep(rotated(hosts, turn), work, _lost, limits):
+    for done in sweep(rotated(hosts, turn), work, _lost, limits, halt):
         visits[done.host.name] = done
         watch(done)
     done_in_order = tuple(visits[host.name] for host in hosts)
@@ -80,37 +112,38 @@ def snapshot(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome
     )
 
 
-def publish(
-    batches: Iterable[Rows], tables: Schema, settings: Settings
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Write rows, table by table → (statements that changed tables, what was not written)."""
-    batches = [batch for batch in batches if batch.rows]
+def _entered(held: ExitStack, state: State, settings: Settings) -> str | None:
+    """Take the job's lock → why there is no state directory to take it in."""
+    if not settings.state_dir:
+        return "no state directory (--state-dir, FLEET_STATE_DIR or a home names one)"
     try:
-        changes = schema.ensure(Client(settings.questdb), tables)
-    except QuestDBError as error:
-        return (), tuple(_not_written(batch, error) for batch in batches)
-    unwritten = []
-    with Publisher(settings.questdb) as publisher:
-        for batch in batches:
-            try:
-                publisher.write(batch)
-            except QuestDBError as error:
-                unwritten.append(_not_written(batch, error))
-    return changes, tuple(unwritten)
+        held.enter_context(state.run_lock(settings.name, settings.wait_lock_s))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return f"the state directory {settings.state_dir} cannot be used: {reason}"
+    return None
 
 
-def _ensured(tables: Schema, settings: Settings) -> tuple[str, ...] | None:
-    """Tables made fit for our rows; None where QuestDB could not be asked."""
+def _new_sweep(state: State, settings: Settings, trouble: str | None) -> datetime:
+    """The sweep's time; one that no earlier sweep of this job has had, where that can be known."""
+    if trouble is None:
+        with suppress(OSError):  # a full disk: the spool will say so
+            return state.new_sweep(settings.name, lambda: datetime.now(UTC))
+    return datetime.now(UTC)
+
+
+def _ensured(tables: Schema, settings: Settings) -> tuple[str, ...]:
+    """The statements that made the server's tables fit for our rows; none where QuestDB could not
+    be asked.
+    """
+    asked = min(settings.questdb.request_timeout_ms, ASKED_FIRST_MS)
+    client = Client(replace(settings.questdb, request_timeout_ms=asked))
     try:
-        return schema.ensure(Client(settings.questdb), tables)
+        return schema.ensure(client, tables)
     except QuestDBError:
-        return None
-
-
-def _not_written(batch: Rows, error: QuestDBError) -> str:
-    count = len(batch.rows)
-    rows = "1 row" if count == 1 else f"{count} rows"
-    return f"{rows} of {batch.table.name} not written: {error}"
+        return ()
+    finally:
+        client.close()
 
 
 def _runner(
@@ -136,5 +169,7 @@ def _lost(host: Host, why: Lost, elapsed_s: float) -> Visit:
     if why is Lost.SKIPPED:
         detail = "the sweep's deadline came first"
         return failure(host, Status.SKIPPED, None, detail, elapsed_s)
+    if why is Lost.HALTED:
+        return failure(host, Status.SKIPPED, None, "the run was interrupted", elapsed_s)
     detail = f"the visit did not end within {elapsed_s:.0f} s"
     return failure(host, Status.TIMEOUT, None, detail, elapsed_s)

@@ -5,8 +5,13 @@ FleetError                  one clear sentence, an exit code
 ├── UsageError         2    an option, a setting or a pattern that cannot be used
 │   ├── InventoryError 2    file, line, column: what is wrong and what was expected
 │   └── SchemaError    2    a table that cannot take our rows as it stands
-└── QuestDBError       4    QuestDB did not take what it was given
-    └── QuestDBUnreachable  nobody answered, or no answer came in time
+├── Locked             6    another run of the job is under way
+└── QuestDBError       4    QuestDB did not take what it was given, and will not: stop
+    ├── QuestDBUnreachable  nobody answered, no answer in time, a server in trouble: try again
+    ├── RowRefused          one row of a request cannot be taken: leave it out
+    ├── TooLarge            a request of this size is not taken: halve it
+    └── TooManyRefused      so many rows of one batch that it is no matter of single rows
+BadBatch                    a file of the spool that is none, or no longer
 HostError                   one host's failure; a value in the end, never an exit
 ```
 """
@@ -41,14 +46,42 @@ class SchemaError(UsageError):
     """A table of the server's that conflicts with ours; ends a run before any SSH."""
 
 
+class Locked(FleetError):
+    """Another run of the same job is under way."""
+
+    exit_code = 6
+
+
 class QuestDBError(FleetError):
-    """QuestDB refused a statement or rows, with its reason."""
+    """QuestDB refused a statement or rows, with its reason; the same again would be refused."""
 
     exit_code = 4
 
 
 class QuestDBUnreachable(QuestDBError):
-    """QuestDB could not be reached, or its answer never came."""
+    """QuestDB could not be reached, its answer never came, or it is in trouble for the moment."""
+
+
+class RowRefused(QuestDBError):
+    """QuestDB refused row number `line` (from 1) of a request, and with it the whole request;
+    `reason` is its own text.
+    """
+
+    def __init__(self, message: str, line: int, reason: str) -> None:
+        super().__init__(message)
+        self.line, self.reason = line, reason
+
+
+class TooLarge(QuestDBError):
+    """A request is larger than QuestDB, or something before it, takes (413)."""
+
+
+class TooManyRefused(QuestDBError):
+    """More rows of one batch are refused than may be the fault of single rows."""
+
+
+class BadBatch(Exception):
+    """A file of the spool that is cut, changed or not ours; the text says how it was seen."""
 
 
 class HostError(Exception):

@@ -1,305 +1,180 @@
-"""Rows → QuestDB, over ILP/HTTP by the official client; the only module that imports it.
+"""Parts of batches → QuestDB: delivered, to be tried again, or refused row by row.
 
 ```
-Rows ─▶ client's Buffer (≤ 10,000 rows, ≤ 8 MiB) ─▶ flush ─▶ 204, or a mapped error
-  └───▶ the same rows as ILP text (`snapshot --format ilp`)
+Part ─▶ POST /write ─▶ 204                      delivered
+             │   ▲     no answer, 5xx, 429       again, with full jitter, until the time is up
+             │   ├──── line N is invalid         the schema is looked at; then the row is left out
+             │   ├──── too large                 halved
+             │   └──── login, address, schema    stop: the rows are kept
+             └── (QuestDB takes all rows of a request, or none)
 ```
 
-A flush is one request of one table, and QuestDB takes all its rows or none.
+What is sent is the batch as it stands on disk, the run's own and what waited alike. The client's
+`Buffer` has made it (`fleet.ilp`), but cannot be filled from bytes again, and its `flush` hides
+the status of an answer and never returns from a redirect; so the request is ours.
 """
 
-import json
-import math
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, Self
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from threading import Event
+from typing import TypeVar
 
-import questdb
+from fleet import schema
+from fleet.errors import QuestDBUnreachable, RowRefused, TooLarge, TooManyRefused
+from fleet.ilp import lines_of
+from fleet.questdb_conf import QuestDB
+from fleet.questdb_http import Client
+from fleet.spool import Refusal
+from fleet.tables import Schema
 
-from fleet.errors import QuestDBError, QuestDBUnreachable, UsageError
-from fleet.questdb_conf import QuestDB, client_conf
-from fleet.questdb_http import denied, text_of, within
-from fleet.tables import Cell, Row, Rows, Table
+REQUEST_MAX_BYTES = 8 * 1024 * 1024
+MAX_REFUSALS = 100
+"""Of a batch: more is no matter of single rows."""
 
-BATCH_MAX_ROWS = 10_000
-BATCH_MAX_BYTES = 8 * 1024 * 1024
-DESIGNATED = "timestamp"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
+BACKOFF_S = 0.1
+"""The first pause is up to this long, every further one up to twice as long as the one before."""
 
-_Code = questdb.QuestDBErrorCode
-_NETWORK = (_Code.SocketError, _Code.CouldNotResolveAddr, _Code.ConnectTimeout)
+Result = TypeVar("Result")
 
 
-class Writer(Protocol):
-    """Where rows go: QuestDB, or what stands in for it."""
+class Clock:
+    """Until when to try again: a time that another thread may move while somebody waits."""
 
-    def write(self, rows: Rows) -> None:
-        """Deliver the rows of one table; raises `QuestDBError` if any of them did not arrive."""
+    def __init__(self, seconds: float = float("inf")) -> None:
+        self._ends_at = time.monotonic() + seconds
+        self._changed = Event()
 
+    def end_in(self, seconds: float) -> None:
+        """No try begins later than so many seconds from now, but the first of its kind."""
+        self._ends_at = time.monotonic() + seconds
+        self._changed.set()
 
-class RefusedRow(ValueError):
-    """A row that QuestDB would refuse, and its whole batch with it."""
+    @property
+    def left_s(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._ends_at - time.monotonic())
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long → whether there is time left after it; returns early when there is none."""
+        until = time.monotonic() + seconds
+        while (pause := min(until - time.monotonic(), self.left_s)) > 0:
+            self._changed.clear()
+            self._changed.wait(min(pause, self.left_s))
+        return self.left_s > 0
 
 
 class Publisher:
-    """A `Writer` to one QuestDB, for one thread; a context manager.
+    """Delivers parts to one QuestDB; for one thread. A context manager is not needed: `close()`.
 
-    Nothing is asked of the server before the first flush. Rows that cannot be sent (NUL, half a
-    surrogate pair) are left out and said in the end; every other row of the call goes. A QuestDB
-    that was not reached once is not tried again: each time would cost a whole time-out.
+    `changes` are the statements that it ran on the server's tables. `patience_s` is how long one
+    call is tried again, where the clock leaves more.
     """
 
-    def __init__(self, target: QuestDB) -> None:
-        self._target = target
-        self._max_bytes = min(BATCH_MAX_BYTES, target.max_buf_size // 2)
-        self._busy = False
-        self._unreachable: QuestDBUnreachable | None = None
-        self._sender = self._made()
+    def __init__(self, target: QuestDB, tables: Schema, clock: Clock) -> None:
+        self._client = Client(target)
+        self._target, self._tables = target, tables
+        self._max_bytes = min(REQUEST_MAX_BYTES, target.max_buf_size)
+        self.clock = clock
+        self.patience_s = float("inf")
+        self.changes: list[str] = []
 
-    def __enter__(self) -> Self:
-        return self
+    def close(self) -> None:
+        """Hang up; also while another thread waits for an answer."""
+        self._client.close()
 
-    def __exit__(self, *_error: object) -> None:
-        if not self._busy:  # a flush that never returned still holds the sender
-            self._sender.close(flush=False)
+    def ensure(self) -> None:
+        """Make the server's tables fit for our rows; raises `SchemaError`, `QuestDBError`."""
+        self.changes += self._again(lambda: schema.ensure(self._client, self._tables))
 
-    def write(self, rows: Rows) -> None:
-        """Send the rows in batches; the first batch that fails ends it."""
-        if self._unreachable is not None:
-            raise self._unreachable
-        line = _Line(rows.table)
-        buffer = self._sender.new_buffer()
-        refused: list[str] = []
-        pending = 0
-        for row in rows.rows:
+    def suspended(self) -> list[str]:
+        """Our tables that are suspended: they accept rows, and apply none."""
+        return self._again(lambda: schema.suspended(self._client, self._tables))
+
+    def deliver(self, table: str, body: bytes) -> list[Refusal]:
+        """Send ILP of one table → the rows that were refused, all others being accepted.
+
+        Raises `QuestDBUnreachable` when the time was up first, another `QuestDBError` or
+        `SchemaError` when trying again would not help; some rows may have been accepted then.
+        """
+        refused: list[Refusal] = []
+        looked = False
+        pending = deque(_bounded(body, self._max_bytes))
+        while pending:
+            request = pending.popleft()
             try:
-                line.add(buffer, row)
-            except RefusedRow as reason:
-                refused.append(str(reason))
-                continue
-            pending += 1
-            if pending == BATCH_MAX_ROWS or len(buffer) >= self._max_bytes:
-                self._flush(buffer)
-                pending = 0
-        if pending:
-            self._flush(buffer)
-        if refused:
-            count, table = len(refused), rows.table.name
-            raise QuestDBError(
-                f"{count} of {len(rows.rows)} rows of {table} not sent: {refused[0]}"
-            )
+                self.send(request)
+            except RowRefused as error:
+                if not looked:
+                    looked = True
+                    if self._mended():
+                        pending.appendleft(request)
+                        continue
+                lines = lines_of(request)
+                if error.line > len(lines):
+                    raise
+                refused.append(_refusal(table, lines.pop(error.line - 1), error.reason))
+                if lines:
+                    pending.appendleft(b"".join(lines))
+            except TooLarge as error:
+                lines = lines_of(request)
+                if len(lines) == 1:
+                    refused.append(_refusal(table, lines[0], str(error)))
+                else:
+                    middle = len(lines) // 2
+                    pending.extendleft((b"".join(lines[middle:]), b"".join(lines[:middle])))
+            if len(refused) > MAX_REFUSALS:
+                raise TooManyRefused(
+                    f"QuestDB at {self._target.address}: refused more than {MAX_REFUSALS} rows of "
+                    f"{table} in one batch, the last one for: {refused[-1].reason}"
+                )
+        return refused
 
-    def _made(self) -> Any:
-        try:
-            sender: Any = questdb.Sender.from_conf(client_conf(self._target))
-            with _no_proxies():
-                sender.establish()
-        except questdb.QuestDBError as error:
-            # Our own checks left only files: tls_roots that cannot be read.
-            raise UsageError(text_of(self._target, str(error))) from None
-        return sender
+    def send(self, request: bytes) -> None:
+        """Send ILP of one table, as it is; raises what an answer means (`fleet.errors`)."""
+        for piece in _bounded(request, self._max_bytes):
+            self._again(lambda piece=piece: self._client.write(piece))  # type: ignore[misc]
 
-    def _flush(self, buffer: Any) -> None:
-        try:
-            self._send(buffer)
-        except QuestDBUnreachable as error:
-            self._unreachable = error
-            raise
-        buffer.clear()
+    def _mended(self) -> bool:
+        """Whether the schema was at fault, and no longer is; raises `SchemaError` if it still is.
 
-    def _send(self, buffer: Any) -> None:
-        # The client bounds its requests, but not all that it does: a redirect of a POST makes
-        # client 6.0.0 spin for ever.
-        seconds = 2 * self._target.request_s(len(buffer)) + self._target.retry_timeout_ms / 1000
-        self._busy = True
-        try:
-            within(seconds, lambda: self._sender.flush(buffer, clear=False, transactional=True))
-        except TimeoutError:
-            detail = f"no end of a request within {seconds:.0f} s (does it redirect?)"
-            raise QuestDBUnreachable(text_of(self._target, detail)) from None
-        except questdb.QuestDBError as error:
-            self._busy = False
-            raise _mapped(self._target, error, self._target.request_s(len(buffer))) from None
-        self._busy = False
+        A table may have been dropped, or a column altered, since we last looked.
+        """
+        before = len(self.changes)
+        self.ensure()
+        return len(self.changes) > before
 
-
-def ilp_text(rows: Rows) -> str:
-    """The rows as ILP of version 1, as `POST /write?precision=n` takes them."""
-    conf = "http::addr=localhost:9000;protocol_version=1;auto_flush=off;"
-    line = _Line(rows.table)
-    with questdb.Sender.from_conf(conf) as sender:  # never used, so it connects to nothing
-        buffer = sender.new_buffer()
-        for row in rows.rows:
+    def _again(self, call: Callable[[], Result]) -> Result:
+        """What the call returns, tried again while it finds nobody and there is time."""
+        longest = self._target.retry_max_backoff_ms / 1000
+        pause = min(BACKOFF_S, longest)
+        give_up = time.monotonic() + self.patience_s
+        while True:
             try:
-                line.add(buffer, row)
-            except RefusedRow as reason:
-                raise QuestDBError(f"a row of {rows.table.name} has no ILP: {reason}") from None
-        return bytes(buffer).decode()
+                return call()
+            except QuestDBUnreachable:
+                if time.monotonic() >= give_up:
+                    raise
+                # Full jitter: many who found a server down do not come back all at once.
+                if not self.clock.wait(random.uniform(0, pause)):  # noqa: S311 - see above
+                    raise
+                pause = min(2 * pause, longest)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a cell goes in a row of the client's."""
-
-    index: int
-    name: str
-    convert: Callable[[Any], Any]
-
-
-class _Line:
-    """How rows of one table go into the client's buffer."""
-
-    def __init__(self, table: Table[Any]) -> None:
-        self._table = table.name
-        places = [
-            (column.type, _Place(index, column.name, CONVERSIONS[column.type]))
-            for index, column in enumerate(table.columns)
-            if column.name != DESIGNATED
-        ]
-        self._symbols = [place for kind, place in places if kind == "SYMBOL"]
-        self._columns = [place for kind, place in places if kind != "SYMBOL"]
-        self._designated = [column.name for column in table.columns].index(DESIGNATED)
-
-    def add(self, buffer: Any, row: Row) -> None:
-        """Append one row to the buffer; raises `RefusedRow` and appends nothing."""
-        symbols, columns = _cells(self._symbols, row), _cells(self._columns, row)
-        if not symbols and not columns:
-            raise ValueError(f"a row of {self._table} holds nothing: the client would drop it")
-        at = _timestamp(row[self._designated])
-        buffer.row(self._table, symbols=symbols, columns=columns, at=at)
+def _bounded(body: bytes, max_bytes: int) -> list[bytes]:
+    """The body in requests of bounded size, cut between rows."""
+    if len(body) <= max_bytes:
+        return [body] if body else []
+    requests, size = [bytearray()], 0
+    for line in lines_of(body):
+        if size and size + len(line) > max_bytes:
+            requests.append(bytearray())
+            size = 0
+        requests[-1] += line
+        size += len(line)
+    return [bytes(request) for request in requests]
 
 
-def _cells(places: Iterable[_Place], row: Row) -> dict[str, Any]:
-    """Values by column name, without those that are unknown."""
-    cells = {}
-    for place in places:
-        cell = row[place.index]
-        if cell is None:
-            continue
-        try:
-            value = place.convert(cell)
-        except RefusedRow as reason:
-            raise RefusedRow(f"{place.name} {reason}") from None
-        except TypeError as error:
-            raise TypeError(f"{place.name}: {error}") from None
-        if value is not None:
-            cells[place.name] = value
-    return cells
-
-
-def _text(cell: Cell) -> str | None:
-    """A string; the empty one is unknown. NUL passes the client, and the server refuses all."""
-    if not isinstance(cell, str):
-        raise TypeError(f"expected str, not {cell!r}")
-    if "\0" in cell:
-        raise RefusedRow(f"holds NUL: {cell[:80]!r}")
-    if not cell.isascii() and any("\ud800" <= char <= "\udfff" for char in cell):
-        raise RefusedRow(f"holds what is not Unicode: {cell[:80]!r}")
-    return str(cell) or None
-
-
-def _double(cell: Cell) -> float | None:
-    """A float; what is not finite is unknown."""
-    if isinstance(cell, bool) or not isinstance(cell, int | float):
-        raise TypeError(f"expected float, not {cell!r}")
-    return float(cell) if math.isfinite(cell) else None
-
-
-def _long(cell: Cell) -> int:
-    if isinstance(cell, bool) or not isinstance(cell, int):
-        raise TypeError(f"expected int, not {cell!r}")
-    return cell
-
-
-def _boolean(cell: Cell) -> bool:
-    if not isinstance(cell, bool):
-        raise TypeError(f"expected bool, not {cell!r}")
-    return cell
-
-
-def _timestamp(cell: Cell) -> Any:
-    if not isinstance(cell, datetime) or cell.tzinfo is None:
-        raise TypeError(f"expected an aware datetime, not {cell!r}")
-    return questdb.TimestampMicros((cell - EPOCH) // timedelta(microseconds=1))
-
-
-CONVERSIONS: dict[str, Callable[[Cell], Any]] = {
-    "SYMBOL": _text,
-    "VARCHAR": _text,
-    "DOUBLE": _double,
-    "LONG": _long,
-    "BOOLEAN": _boolean,
-    "TIMESTAMP": _timestamp,
-}
-
-
-@contextmanager
-def _no_proxies() -> Iterator[None]:
-    """The client asks a proxy of the environment, whatever the address; it reads the variables
-    in `establish()`. `/exec` goes straight, and so do rows.
-    """
-    names = [name for name in os.environ if name.lower() in PROXY_VARIABLES]
-    kept = {name: os.environ.pop(name) for name in names}
-    try:
-        yield
-    finally:
-        os.environ.update(kept)
-
-
-def _mapped(target: QuestDB, error: Any, seconds: float) -> QuestDBError:
-    """The client's error as ours. Its code does not tell a refusal from a server in trouble
-    (both are `ServerFlushError`), so QuestDB's own answer is looked for in the text.
-    `seconds` is what one request had.
-    """
-    text = str(error).removeprefix("Could not flush buffer: ")
-    if error.code in _NETWORK:
-        text = re.sub(r"^https?://\S+/write: (io: )?", "", text)
-        if text.startswith("timeout: "):  # "per call", "connect": the client's own stages
-            return QuestDBUnreachable(text_of(target, f"no answer within {seconds:.3g} s"))
-        return _network(target, text)
-    if error.code is _Code.AuthError:
-        text = text.removeprefix("HTTP endpoint authentication error: ")
-        reason, _, status = text.removesuffix("]").rpartition(" [code: ")
-        return QuestDBError(
-            text_of(target, denied(target, 403 if status == "403" else 401, reason))
-        )
-    if error.code is _Code.HttpNotSupported:
-        return QuestDBError(text_of(target, "nothing there takes ILP (404): is it QuestDB?"))
-    if error.code is not _Code.ServerFlushError:
-        return QuestDBError(text_of(target, text))
-    kind, reason = _reason(text)
-    if kind is None or kind == "internal error":
-        return QuestDBUnreachable(text_of(target, f"did not take the rows: {reason}"))
-    return QuestDBError(text_of(target, f"refused the rows: {reason}"))
-
-
-def _network(target: QuestDB, text: str) -> QuestDBError:
-    if "CaUsedAsEndEntity" in text:
-        detail = (
-            "its certificate is a CA's own (openssl req -x509 makes such): the client wants a "
-            "server's certificate, made with basicConstraints=CA:FALSE or signed by that CA"
-        )
-        return QuestDBError(text_of(target, detail))
-    if "certificate" in text:
-        return QuestDBError(text_of(target, f"its certificate is not trusted: {text}"))
-    return QuestDBUnreachable(text_of(target, text))
-
-
-def _reason(text: str) -> tuple[str | None, str]:
-    """(QuestDB's code, its reason); the code is None where the answer is not QuestDB's own."""
-    suffixed = re.fullmatch(r"(.*) \[id: [^,\]]*, code: ([^,\]]*)(?:, line: \d+)?\]", text, re.S)
-    if suffixed:
-        kind, message = suffixed[2], suffixed[1]
-    else:
-        try:
-            answer = json.loads(text, strict=False)
-            kind, message = str(answer["code"]), str(answer["message"])
-        except (ValueError, TypeError, KeyError):
-            return None, text or "(no reason given)"
-    head, separator, tail = message.partition("encountered on line(s):")
-    return kind, tail.strip() if separator else head
+def _refusal(table: str, line: bytes, reason: str) -> Refusal:
+    return Refusal(table, reason, line.decode(errors="backslashreplace").removesuffix("\n"))

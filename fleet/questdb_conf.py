@@ -112,19 +112,6 @@ class QuestDB:
         return _joined(self.scheme, [("addr", self.address), *_login(self, "***"), *numbers])
 
 
-def client_conf(target: QuestDB) -> str:
-    """The configuration string for the client, with what `fleet` alone decides.
-
-    A pinned `protocol_version` means that nothing is asked of the server before the first
-    flush; `auto_flush=off` that no row is sent, or dropped, behind our back.
-    """
-    pairs = [("addr", target.address), *_login(target)]
-    if target.scheme == "https" and target.tls_roots is None:
-        pairs.append(("tls_ca", "os_roots"))
-    pairs += [*_numbers(target), ("protocol_version", "2"), ("auto_flush", "off")]
-    return _joined(target.scheme, pairs)
-
-
 def questdb_from(flag: str | None, file: str | None, environ: Mapping[str, str]) -> QuestDB:
     """`--questdb` or `--questdb-file`, else `QDB_CLIENT_CONF`, else the default."""
     if flag is not None and file is not None:
@@ -300,12 +287,12 @@ def _number(key: str, text: str, least: int, greatest: int) -> int:
     return int(text)
 
 
-def _login(target: QuestDB, mask: str | None = None) -> list[tuple[str, str]]:
-    """Who we are and whom we trust, as pairs."""
+def _login(target: QuestDB, mask: str) -> list[tuple[str, str]]:
+    """Who we are and whom we trust, as pairs; a `mask` for each secret."""
     values = {
         "username": target.username,
-        "password": target.password and (mask or target.password.value),
-        "token": target.token and (mask or target.token.value),
+        "password": target.password and mask,
+        "token": target.token and mask,
         "tls_roots": target.tls_roots,
     }
     return [(key, value) for key, value in values.items() if value]

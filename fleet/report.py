@@ -76,6 +76,12 @@ def summary(sweep: Sweep) -> list[str]:
     return lines
 
 
+def delivered(sent: int, drained: int) -> str:
+    """Rows that QuestDB accepted: of this sweep, and of earlier ones."""
+    line = f"{_count(sent, 'row')} sent"
+    return f"{line}, and {drained} that had waited" if drained else line
+
+
 def causes(failed: Iterable[Visit]) -> list[str]:
     """A line for each way in which hosts failed, the most frequent first, its hosts folded."""
     groups: dict[tuple[Status, Phase | None], list[Visit]] = defaultdict(list)

@@ -17,7 +17,7 @@ from fleet.questdb_http import Client, Record
 from fleet.tables import Column, Schema, Table
 
 DESIGNATED = "timestamp"
-ILP_VERSION = 2
+ILP_VERSION_SINCE_9 = 2
 SETTLE_S = 5.0
 SETTLE_POLL_S = 0.05
 
@@ -94,6 +94,15 @@ def ensure(client: Client, schema: Schema) -> tuple[str, ...]:
             time.sleep(SETTLE_POLL_S)
 
 
+def suspended(client: Client, schema: Schema) -> list[str]:
+    """Our tables whose WAL is suspended (a full disk, mostly): QuestDB accepts their rows, and
+    applies none until somebody resumes them.
+    """
+    ours = {table.name.lower() for table in schema.tables}
+    rows = client.query("SELECT name FROM wal_tables() WHERE suspended")
+    return [row["name"] for row in rows if row["name"].lower() in ours]
+
+
 def create_statement(table: Table[Any]) -> str:
     """The table whole, as we make it."""
     columns = ", ".join(f"{_quoted(column.name)} {column.type}" for column in table.columns)
@@ -104,11 +113,11 @@ def create_statement(table: Table[Any]) -> str:
 
 
 def _check_version(client: Client) -> None:
-    """Raise unless the server reads the version of ILP that we write (9.0 and newer)."""
+    """Raise unless the server is 9.0 or newer, by the versions of ILP that it reads."""
     said = client.settings()
     if said is None:  # a proxy that passes only what is needed; rows will tell
         return
-    if ILP_VERSION not in said.get("line.proto.support.versions", ()):
+    if ILP_VERSION_SINCE_9 not in said.get("line.proto.support.versions", ()):
         raise QuestDBError(
             f"QuestDB at {client.address} is older than 9.0, the oldest that fleet writes to "
             f"(it says {said.get('release.version', 'nothing of its version')!r})"

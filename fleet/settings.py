@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from fleet.errors import UsageError
 from fleet.questdb_conf import QuestDB, questdb_from
+from fleet.state import default_folder
 from fleet.tables import TableNames
 
 INVENTORY_VARIABLE = "FLEET_INVENTORY"
@@ -57,7 +58,8 @@ class MaxFailed:
 class Settings:
     """What a command was told, whole and checked; raises `UsageError` for what cannot be used.
 
-    `verbosity` is -1 with `-q`, 0, or 1 with `-v`.
+    `verbosity` is -1 with `-q`, 0, or 1 with `-v`. `state_dir` is empty where there is no place for
+    one. `publish_timeout_s` is for the run's own rows, `drain_s` for those that waited.
     """
 
     inventory: str = "inventory.yaml"
@@ -69,6 +71,12 @@ class Settings:
     deadline_s: float = 240.0
     max_failed: MaxFailed = MaxFailed()
     name: str = "fleet"
+    wait_lock_s: float = 0.0
+    state_dir: str = ""
+    publish_timeout_s: float = 10.0
+    drain_s: float = 30.0
+    spool_max_age_s: float = 7 * 86_400.0
+    spool_max_bytes: int = 2**30
     private_key: str | None = None
     known_hosts: str | None = None
     questdb: QuestDB = field(default_factory=QuestDB)
@@ -85,6 +93,11 @@ class Settings:
             raise UsageError(
                 f"--name: expected 1 to 64 letters, digits, '_', '.' or '-', not {self.name!r}"
             )
+        if self.name.startswith("."):  # it names files
+            raise UsageError(f"--name: {self.name!r} cannot begin with a '.'")
+        _check_seconds("--wait-lock", self.wait_lock_s, 0, 86_400)
+        _check_seconds("--publish-timeout", self.publish_timeout_s, 0, 86_400)
+        _check_seconds("--drain-seconds", self.drain_s, 0, 86_400)
         _check_file("--private-key", self.private_key)
         _check_file("--known-hosts", self.known_hosts)
         _check_tables(self.tables)
@@ -141,6 +154,11 @@ def settings_from(
 
     inventory = path("inventory", INVENTORY_VARIABLE) or plain.inventory
     _check_inventory(flags.get("inventory"), inventory)
+    database = plain.questdb
+    if questdb:
+        database = questdb_from(flags.get("questdb"), flags.get("questdb_file"), environ)
+    if flags.get("state_dir") == "":
+        raise UsageError("--state-dir: expected a folder, not an empty name")
     settings = Settings(
         inventory=inventory,
         patterns=tuple(given("patterns", ())),
@@ -153,9 +171,13 @@ def settings_from(
         name=given("name", plain.name),
         private_key=path("private_key", KEY_VARIABLE),
         known_hosts=path("known_hosts"),
-        questdb=questdb_from(flags.get("questdb"), flags.get("questdb_file"), environ)
-        if questdb
-        else plain.questdb,
+        wait_lock_s=given("wait_lock", plain.wait_lock_s),
+        state_dir=path("state_dir") or default_folder(environ),
+        publish_timeout_s=given("publish_timeout", database.retry_timeout_ms / 1000),
+        drain_s=given("drain_seconds", plain.drain_s),
+        spool_max_age_s=_duration("--spool-max-age", given("spool_max_age", "7d")),
+        spool_max_bytes=_size("--spool-max-bytes", given("spool_max_bytes", "1GiB")),
+        questdb=database,
         tables=TableNames(
             given("table", plain.tables.containers),
             given("status_table", plain.tables.hosts),
@@ -176,6 +198,39 @@ def _check_inventory(flag: str | None, file: str) -> None:
 def _check_seconds(option: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
         raise UsageError(f"{option}: expected {least:g} to {most:g} seconds, not {value:g}")
+
+
+_UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
+_UNITS_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
+    f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGT", 1)
+}
+
+
+def _duration(option: str, text: str) -> float:
+    """Seconds of `7d`, `12h`, `30min`, `90s`; a minute at the least."""
+    seconds = _measured(text, _UNITS_S)
+    if seconds is None or not 60 <= seconds <= 3650 * 86_400:
+        raise UsageError(
+            f"{option}: expected a time from 1min to 3650d, as 7d or 12h, not {text!r}"
+        )
+    return float(seconds)
+
+
+def _size(option: str, text: str) -> int:
+    """Bytes of `1GiB`, `500MB`, `1048576`; a MiB at the least."""
+    size = _measured(text, {**_UNITS_BYTES, "": 1})
+    if size is None or size < 2**20:
+        raise UsageError(
+            f"{option}: expected a size of 1MiB or more, as 500MB or 1GiB, not {text!r}"
+        )
+    return size
+
+
+def _measured(text: str, units: Mapping[str, int]) -> int | None:
+    match = re.fullmatch(r"([0-9]{1,15}) ?([A-Za-z]*)", text.strip())
+    if match is None or match[2] not in units:
+        return None
+    return int(match[1]) * units[match[2]]
 
 
 def _check_file(option: str, path: str | None) -> None:

@@ -71,7 +71,7 @@ def show(sweep: Sweep, schema: Schema, view: View) -> None:
         case "csv":
             text = report.as_csv(hosts if view.of_hosts else containers)
         case _:
-            from fleet.publish import ilp_text  # noqa: PLC0415 - loads QuestDB's client
+            from fleet.ilp import ilp_text  # noqa: PLC0415 - loads QuestDB's client
 
             text = "".join(ilp_text(rows) for rows in (containers, hosts, sweeps))
     click.echo(text.encode(), nl=False)  # UTF-8 for programs, whatever the terminal has

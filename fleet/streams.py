@@ -1,7 +1,8 @@
 """Standard streams as a run finds them: closed, full, or with a reader that goes away.
 
 Printing never raises. What became of it is asked in the end, so a pipe that broke keeps nobody
-from saying which rows were not written.
+from saying which rows were not written. What is said on standard error waits for its reader only
+so long: a run that nobody reads must end all the same.
 """
 
 import contextlib
@@ -13,12 +14,20 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+PATIENCE_S = 5.0
+"""How long standard error may stand still: a pipe that is full, a terminal that was stopped."""
+
+_PIECE = select.PIPE_BUF
+"""What a pipe takes without a wait when select(2) says that it is writable."""
+
 
 class Outlet(io.RawIOBase):
-    """The far side of a standard stream. After the first error it takes all and passes nothing."""
+    """The far side of a standard stream. After the first error it takes all and passes nothing;
+    `patience_s` makes a reader who does not read for so long an error.
+    """
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, number: int, patience_s: float | None = None) -> None:
+        self._number, self._patience_s = number, patience_s
         self.error: OSError | None = None
 
     @property
@@ -44,7 +53,11 @@ class Outlet(io.RawIOBase):
         """Pass on what the other side takes; from its first error on, nothing."""
         while self.error is None:
             try:
-                return os.write(self._number, data)
+                if self._patience_s is None:
+                    return os.write(self._number, data)
+                if select.select([], [self._number], [], self._patience_s)[1]:
+                    return os.write(self._number, memoryview(data)[:_PIECE])
+                self.error = TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
             except BlockingIOError:  # somebody who shares the pipe made it so
                 select.select([], [self._number], [])
             except OSError as error:
@@ -58,7 +71,8 @@ def standard_streams() -> Iterator[Outlet]:
     _hold_numbers()
     before = sys.stdin, sys.stdout, sys.stderr
     with open(os.devnull, "r+", encoding="utf-8") as nothing:
-        outlets = [Outlet((stream or nothing).fileno()) for stream in before[1:]]
+        numbers = [(stream or nothing).fileno() for stream in before[1:]]
+        outlets = [Outlet(numbers[0]), Outlet(numbers[1], PATIENCE_S)]
         sys.stdin = before[0] or nothing
         sys.stdout = _text(outlets[0], before[1] or nothing)
         sys.stderr = _text(outlets[1], before[2] or nothing)

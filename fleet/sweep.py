@@ -37,6 +37,7 @@ class Lost(Enum):
     """Why an item has no result of its own."""
 
     SKIPPED = "skipped"  # the sweep's deadline came before it was done
+    HALTED = "halted"  # the sweep was ended before its time
     STUCK = "stuck"  # its time was up, and its thread did not come back
 
 
@@ -47,6 +48,24 @@ class Limits:
     forks: int
     timeout_s: float
     deadline_s: float
+
+
+class Halt:
+    """Ends a sweep before its time; `set()` may be called from a signal's handler."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._wakers: list[Callable[[], object]] = []
+
+    def set(self) -> None:
+        """End it now."""
+        self.is_set = True
+        for wake in self._wakers:
+            wake()
+
+    def on_set(self, wake: Callable[[], object]) -> None:
+        """Have `wake` called then; it must bear being called in the middle of anything."""
+        self._wakers.append(wake)
 
 
 @dataclass(slots=True)
@@ -62,14 +81,16 @@ def sweep(
     work: Callable[[Item, Allowance], Result],
     lost: Callable[[Item, Lost, float], Result],
     limits: Limits,
+    halt: Halt | None = None,
 ) -> Generator[Result, None, None]:
     """Yield one result for each item, in the order in which they complete.
 
     `work` makes a result within its allowance, in one of many threads; `lost` makes one for an
     item that has none, after so many seconds. An exception of `work` is a bug: it is raised here
-    once the other results are out. Closing the generator ends every visit in flight.
+    once the other results are out. Closing the generator ends every visit in flight; after a `halt`
+    what has come in is still yielded, and everything else is lost at once.
     """
-    yield from _Sweep(items, work, lost, limits).results()
+    yield from _Sweep(items, work, lost, limits, halt or Halt()).results()
 
 
 class _Sweep(Generic[Item, Result]):
@@ -79,25 +100,30 @@ class _Sweep(Generic[Item, Result]):
         work: Callable[[Item, Allowance], Result],
         lost: Callable[[Item, Lost, float], Result],
         limits: Limits,
+        halt: Halt,
     ) -> None:
-        self._work, self._lost, self._limits = work, lost, limits
+        self._work, self._lost, self._limits, self._halt = work, lost, limits, halt
         self._ends_at = time.monotonic() + limits.deadline_s
         self._waiting = deque(items)
         self._flights: dict[str, _Flight[Item]] = {}
         self._lock = threading.Lock()
-        self._done: queue.SimpleQueue[tuple[_Flight[Item], Result | Exception]] = (
+        self._done: queue.SimpleQueue[tuple[_Flight[Item], Result | Exception] | None] = (
             queue.SimpleQueue()
         )
+        halt.on_set(lambda: self._done.put(None))  # which may interrupt itself: see its manual
         self._budget = Budget()
         self._bug: Exception | None = None
 
     def results(self) -> Generator[Result, None, None]:
         """Run it all; see `sweep`."""
         try:
-            for _ in range(min(self._limits.forks, len(self._waiting))):
+            for _ in range(0 if self._halt.is_set else min(self._limits.forks, len(self._waiting))):
                 self._start_worker()
             while self._flights or self._waiting or not self._done.empty():
-                yield from self._arrived()
+                if self._halt.is_set:
+                    yield from self._halted()
+                    break
+                yield from self._arrived(self._until_next_event())
                 yield from self._overdue()
         finally:
             self._end_all()
@@ -131,12 +157,15 @@ class _Sweep(Generic[Item, Result]):
             self._flights[flight.item.name] = flight
             return flight
 
-    def _arrived(self) -> Generator[Result, None, None]:
-        """What comes in until the next thing that the clock brings."""
+    def _arrived(self, wait_s: float) -> Generator[Result, None, None]:
+        """What comes in meanwhile, one result at the most."""
         try:
-            flight, result = self._done.get(timeout=self._until_next_event())
+            arrival = self._done.get(timeout=wait_s)
         except queue.Empty:
             return
+        if arrival is None:
+            return
+        flight, result = arrival
         with self._lock:
             if self._flights.get(flight.item.name) is not flight:
                 return
@@ -179,6 +208,18 @@ class _Sweep(Generic[Item, Result]):
                     self._start_worker()
         for item in skipped:
             yield self._lost(item, Lost.SKIPPED, 0.0)
+
+    def _halted(self) -> Generator[Result, None, None]:
+        """What has come in, then every other item as lost."""
+        while not self._done.empty():
+            yield from self._arrived(0.0)
+        now = time.monotonic()
+        with self._lock:
+            left = [(flight.item, now - flight.started) for flight in self._flights.values()]
+            left += [(item, 0.0) for item in self._waiting]
+        self._end_all()
+        for item, elapsed_s in left:
+            yield self._lost(item, Lost.HALTED, elapsed_s)
 
     def _end_all(self) -> None:
         with self._lock:

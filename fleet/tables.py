@@ -58,7 +58,8 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """One round over the targeted hosts: when it started (UTC, whole microseconds), who ran it,
-    every host's visit, and how long it took.
+    every host's visit, how long it took, and how many rows of earlier sweeps waited in the spool
+    when it was over.
     """
 
     started_at: datetime
@@ -66,6 +67,7 @@ class Sweep:
     version: str
     visits: tuple[Visit, ...]
     elapsed_s: float
+    spooled: int = 0
 
     @property
     def failed(self) -> tuple[Visit, ...]:
@@ -152,7 +154,7 @@ def _sweep_columns() -> Iterable[Column[Sweep]]:
     yield Column("failed", "LONG", lambda sweep: len(sweep.failed))
     yield Column("containers", "LONG", lambda sweep: sum(len(v.samples) for v in sweep.visits))
     yield Column("dropped", "LONG", lambda sweep: sum(v.dropped for v in sweep.visits))
-    yield Column("spooled", "LONG", lambda _sweep: 0)
+    yield Column("spooled", "LONG", lambda sweep: sweep.spooled)
     yield Column("elapsed", "DOUBLE", lambda sweep: sweep.elapsed_s)
     yield Column("timestamp", "TIMESTAMP", lambda sweep: sweep.started_at)
 

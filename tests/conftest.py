@@ -71,6 +71,18 @@ def pytest_unconfigure() -> None:
         subprocess.run(["chown", "-R", f"{uid}:{os.environ['SUDO_GID']}", *found], check=False)
 
 
+@pytest.fixture(autouse=True)
+def state_dir(
+    numbers: Iterator[int],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Where this test's runs keep their state, unless it says otherwise: never the user's own."""
+    folder = tmp_path_factory.getbasetemp() / f"state-{next(numbers)}"
+    monkeypatch.setenv("FLEET_STATE_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """The folder and the janitor of this session's parts."""

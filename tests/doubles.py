@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from select import select
 from threading import Thread
 
 from cryptography import x509
@@ -76,11 +77,15 @@ def tls_before(port: int, certificate: Path) -> Iterator[int]:
             context.wrap_socket(plain, server_side=True) as outside,
             socket.create_connection(("127.0.0.1", port)) as inside,
         ):
-            inside.sendall(_request(outside))
-            while data := inside.recv(65536):
-                outside.sendall(data)
-                if data.endswith((b"\r\n0\r\n\r\n", b"\r\n00\r\n\r\n")) or b" 204 " in data[:20]:
+            while True:
+                ready = [outside] if outside.pending() else select([outside, inside], [], [], 20)[0]
+                if not ready:
                     break
+                for side in ready:
+                    data = side.recv(65536)
+                    if not data:
+                        return
+                    (inside if side is outside else outside).sendall(data)
 
     with _accepting(server, serve):
         yield server.getsockname()[1]

@@ -2,16 +2,22 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from fleet import collect
+from fleet.delivery import Report
+from fleet.errors import Locked, SchemaError
 from fleet.inventory import Host
+from fleet.questdb_conf import parse_conf
 from fleet.settings import Settings
+from fleet.state import State
 from fleet.status import Status
 from fleet.visit import failure
 from tests.command import FLEET
+from tests.questdb_double import nobody, questdb_double
 
 HOSTS = [Host(f"h{number}", "h", bad_config="?") for number in range(5)]
 
@@ -66,6 +72,99 @@ def test_bug_ends_the_command_with_1(tmp_path):
     assert run.returncode == 1
     assert "EOFError: lost" in run.stderr
     assert "a bug in fleet, please report it" in run.stderr
+
+
+def _settings(conf, folder, **more):
+    """Of a run that visits nobody for long, and is short of patience."""
+    return Settings(
+        questdb=parse_conf(conf, "test"),
+        state_dir=str(folder),
+        publish_timeout_s=0.0,
+        spool_max_age_s=3650 * 86_400.0,
+        **more,
+    )
+
+
+def test_collect_publishes_by_way_of_the_spool(tmp_path):
+    """Each visit is told, each row arrives, and nothing is left; the schema's changes are said."""
+    told = []
+    with questdb_double() as double:
+        del double.tables["hostStatus"]
+        outcome = collect.collect(HOSTS, _settings(double.conf, tmp_path), told.append)
+        assert sorted(visit.host.name for visit in told) == [host.name for host in HOSTS]
+        assert outcome.report == Report(sent=6)
+        assert [text.split(" (")[0] for text in outcome.changes] == [
+            'CREATE TABLE IF NOT EXISTS "hostStatus"'
+        ]
+        assert (double.count("hostStatus"), double.count("fleetSweep")) == (5, 1)
+        assert (outcome.bugs, outcome.interrupted) == ((), None)
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_collect_keeps_what_nobody_takes(tmp_path):
+    """QuestDB is not there: hosts are visited, and their rows wait."""
+    with nobody() as conf:
+        outcome = collect.collect(HOSTS, _settings(conf, tmp_path), lambda _visit: None)
+    assert (outcome.report.kept, outcome.report.lost) == (6, 0)
+
+
+def test_collect_visits_nobody_while_another_run_does(tmp_path):
+    """Nor does it ask QuestDB anything."""
+    told = []
+    with questdb_double() as double, State(tmp_path).run_lock("fleet"):
+        with pytest.raises(Locked):
+            collect.collect(HOSTS, _settings(double.conf, tmp_path), told.append)
+        assert (told, double.asked) == ([], [])
+        outcome = collect.collect(
+            HOSTS, _settings(double.conf, tmp_path, name="other"), told.append
+        )
+        assert outcome.report == Report(sent=6)
+
+
+def test_collect_visits_nobody_for_tables_that_conflict(tmp_path):
+    """The run ends before any SSH, and leaves the lock to the next."""
+    told = []
+    with questdb_double() as double:
+        double.types["hostStatus", "elapsed"] = "VARCHAR"
+        for _ in range(2):
+            with pytest.raises(SchemaError):
+                collect.collect(HOSTS, _settings(double.conf, tmp_path), told.append)
+    assert told == []
+    assert not (tmp_path / "spool").exists()
+
+
+def test_collect_without_a_state_directory_publishes_directly(tmp_path):
+    """No home, or a folder that cannot be used: said, and every row is sent all the same."""
+    (tmp_path / "file").touch()
+    with questdb_double() as double:
+        for folder, line in (
+            ("", "no state directory (--state-dir, FLEET_STATE_DIR or a home names one)"),
+            (
+                tmp_path / "file",
+                f"the state directory {tmp_path / 'file'} cannot be used: Not a directory",
+            ),
+        ):
+            outcome = collect.collect(HOSTS, _settings(double.conf, folder), lambda _visit: None)
+            assert outcome.report == Report(
+                sent=6, lines=(f"{line}: no lock and no spool, rows are published directly",)
+            )
+
+
+def test_sweeps_of_a_clock_that_stands_still_are_two(tmp_path, monkeypatch):
+    """Their rows have different times, so that neither replaces the other's."""
+
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, _zone=None):
+            return datetime(2026, 11, 23, 3, 0, 0, 123456, tzinfo=UTC)
+
+    monkeypatch.setattr(collect, "datetime", Frozen)
+    with questdb_double() as double:
+        for _ in range(3):
+            collect.collect(HOSTS, _settings(double.conf, tmp_path), lambda _visit: None)
+    times = {line.rpartition(" ")[2] for line in double.order}
+    assert times == {f"179540280012345{number}000" for number in (6, 7, 8)}
+    assert double.count("hostStatus") == 15
 
 
 def test_user_without_a_name_can_run_it(monkeypatch):

@@ -46,7 +46,7 @@ def test_demo(folder: Path) -> None:
     assert commands == ["hosts", "collect", "snapshot"]
     assert len(re.findall(r"^(?:web1|web2|db1) +[0-9a-f]{12} +fleet-demo-", output, re.M)) == 9
     assert re.search(r"^db2 +unreachable +connect ", output, re.MULTILINE)
-    left = {path.name for path in folder.iterdir()} - {"questdb-jar", "state"}
+    left = {path.name for path in folder.iterdir()} - {"questdb-jar"}
     assert left == {"inventory.yaml", "known_hosts", "id_ed25519", "janitor.log"}
     assert str(folder) not in Path("/proc/mounts").read_text()
 

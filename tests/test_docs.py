@@ -104,6 +104,6 @@ def test_links_lead_somewhere():
 def test_help_names_every_exit_status():
     """--help and the manual list the same statuses."""
     epilog = _fleet.epilog or ""
-    for number in ("0", "1", "2", "3", "4", "5", "130, 143"):
+    for number in ("0", "1", "2", "3", "4", "5", "6", "7", "130, 143"):
         assert re.search(rf"^  {number}  ", epilog, re.MULTILINE)
         assert f"| {number} |" in MANUAL

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from fleet.spool import Spool
 from tests.command import FLEET, fleet
 from tests.lab import doors
 from tests.lab.doors import Closed
@@ -161,10 +162,10 @@ def test_snapshot_says_the_same_as_collect(three_and_dead, engines):
     assert (document["sweep"]["hosts"], document["sweep"]["failed"]) == (4, 1)
 
 
-def test_healthy_collect_prints_not_one_byte_under_cron(three_and_dead, questdb):
+def test_healthy_collect_prints_not_one_byte_under_cron(three_and_dead, questdb, tmp_path):
     """With the dead node in maintenance, in cron's bare environment: exit 0 and silence."""
     made = three_and_dead(fleet_state="maintenance")
-    bare = {"HOME": os.environ.get("HOME", "/"), "PATH": "/usr/bin:/bin"}
+    bare = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     first = fleet("collect", *made.words, env=bare)
     assert (first.returncode, first.stdout) == (0, "")
     assert all("changed the schema" in line for line in first.stderr.splitlines())
@@ -223,19 +224,20 @@ def test_ilp_of_a_snapshot_can_be_posted(three_and_dead, questdb):
     assert {row["name"] for row in rows} == {"web-1", "web-2", "cron"}
 
 
-def test_rows_that_do_not_arrive_are_said(three_and_dead, lab):
-    """Without a QuestDB the sweep is made, what was not written is said, and the exit is 4."""
+def test_rows_that_do_not_arrive_are_said(three_and_dead, lab, state_dir):
+    """Without a QuestDB the sweep is made; what was not sent is kept and said; exit 4."""
     made = three_and_dead(fleet_state="maintenance")
     closed = Closed(lab)
+    address = f"{closed.address}:{closed.port}"
     words = [
-        f"http::addr={closed.address}:{closed.port};" if word.startswith("http::") else word
+        f"http::addr={address};retry_timeout=0;" if word.startswith("http::") else word
         for word in made.words
     ]
     run = fleet("collect", *words)
     assert (run.returncode, run.stdout) == (4, "")
-    unwritten = [line for line in run.stderr.splitlines() if "not written" in line]
-    assert len(unwritten) == 3
-    assert unwritten[0].startswith(f"fleet: 7 rows of {made.tables['containers']} not written: ")
+    line = f"fleet: 12 rows kept in the spool: QuestDB at {address}: Connection refused"
+    assert line in run.stderr.splitlines()
+    assert sum(entry.rows for entry in Spool(state_dir / "spool", 2**30).waiting()) == 12
 
 
 def test_conflicting_table_ends_the_run_before_any_ssh(three_and_dead, questdb, nodes):

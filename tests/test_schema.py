@@ -5,6 +5,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import questdb as client_library
 
 from fleet.errors import QuestDBError, QuestDBUnreachable, SchemaError, UsageError
-from fleet.publish import Publisher
+from fleet.ilp import Encoder
 from fleet.questdb_conf import QuestDB as Target
 from fleet.questdb_conf import parse_conf
 from fleet.questdb_http import Client
@@ -24,7 +25,7 @@ from tests.doubles import answer, answering
 from tests.lab.questdb import QuestDB
 from tests.test_tables import CONTAINER_STATS, NOW, small_sweep
 
-# A run makes one sender; these tests make many.
+# A run makes one encoder; these tests make many.
 pytestmark = pytest.mark.filterwarnings("ignore:questdb.Sender. Detected a burst")
 
 TYPES = (
@@ -55,10 +56,14 @@ def columns_of(questdb: QuestDB, table: str) -> dict[str, str]:
 
 
 def publish(questdb: QuestDB, *batches: Rows) -> None:
-    """Write rows as a run does."""
-    with Publisher(parse_conf(questdb.conf, "test")) as publisher:
+    """Write rows as a run does, all of them; raises what stands against it."""
+    client = client_of(questdb)
+    with Encoder() as encoder, closing(client):
         for rows in batches:
-            publisher.write(rows)
+            part, unsendable = encoder.encode(rows)
+            assert unsendable == ()
+            if part.rows:
+                client.write(part.body)
 
 
 def count_of(questdb: QuestDB, table: str, count: int) -> None:

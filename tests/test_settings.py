@@ -1,6 +1,8 @@
 """Settings: what the command line and the environment may say, and what every error says."""
 
+import os
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,6 @@ from fleet.questdb_conf import (
     NUMBERS,
     QuestDB,
     Secret,
-    client_conf,
     parse_conf,
     questdb_from,
 )
@@ -216,25 +217,6 @@ def test_a_target_prints_as_it_was_meant() -> None:
     assert str(parse_conf(text, "x")) == text
 
 
-def test_the_client_is_told_what_fleet_decides() -> None:
-    """The version of ILP is pinned, nothing is flushed behind our back, secrets are escaped."""
-    target = QuestDB(username="joe", password=Secret(SECRET))
-    assert client_conf(target) == (
-        "http::addr=localhost:9000;username=joe;password=hunter2;;and more;"
-        "request_timeout=10000;request_min_throughput=102400;retry_timeout=10000;"
-        "retry_max_backoff_millis=1000;init_buf_size=65536;max_buf_size=104857600;"
-        "max_name_len=127;protocol_version=2;auto_flush=off;"
-    )
-
-
-def test_https_trusts_the_system_or_a_file() -> None:
-    """Both roads to QuestDB trust the same certificates."""
-    assert "tls_ca=os_roots;" in client_conf(parse_conf("https::addr=db;", "x"))
-    own = client_conf(parse_conf("https::addr=db;tls_roots=/ca.pem;", "x"))
-    assert "tls_roots=/ca.pem;" in own
-    assert "tls_ca" not in own
-
-
 _values = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1)
 
 
@@ -246,13 +228,19 @@ _values = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_s
         {}, optional={field: st.integers(least, most) for field, least, most in NUMBERS.values()}
     ),
 )
-def test_what_we_write_we_read(
+def test_what_is_written_is_read(
     username: str, password: str, port: int, numbers: dict[str, int]
 ) -> None:
     """Any target survives the way through the client's string, whatever its password holds."""
     target = QuestDB("http", "db", port, username, Secret(password), **numbers)
-    ours = "protocol_version=2;auto_flush=off;"
-    assert parse_conf(client_conf(target).removesuffix(ours), "x") == target
+    shown = str(target)
+    pairs = {"addr": f"db:{port}", "username": username, "password": password}
+    pairs |= {
+        key: str(numbers[field]) for key, (field, _, _) in NUMBERS.items() if field in numbers
+    }
+    text = "".join(f"{key}={value.replace(';', ';;')};" for key, value in pairs.items())
+    assert parse_conf(f"http::{text}", "x") == target
+    assert parse_conf(shown, "x") == replace(target, password=Secret("***"))
 
 
 @given(st.text())
@@ -409,7 +397,11 @@ def _all(wanted: int) -> int:
 def test_nothing_given_is_the_default() -> None:
     """A command line without a flag, in an empty environment, is `Settings()`."""
     flags = dict.fromkeys(("forks", "limit", "private_key", "questdb", "table", "verbose"))
-    assert settings_from(flags, {}, carried=_all) == Settings()
+    flags |= dict.fromkeys(("state_dir", "wait_lock", "publish_timeout", "drain_seconds"))
+    flags |= dict.fromkeys(("spool_max_age", "spool_max_bytes"))
+    home = os.path.expanduser("~/.local/state/fleet")
+    assert settings_from(flags, {}, carried=_all) == Settings(state_dir=home)
+    assert settings_from({}, {}, carried=_all) == Settings(state_dir=home)
 
 
 def test_flags_become_settings(tmp_path: Path) -> None:
@@ -427,6 +419,12 @@ def test_flags_become_settings(tmp_path: Path) -> None:
         "deadline": 60.0,
         "max_failed": "10%",
         "name": "nightly",
+        "wait_lock": 90.0,
+        "state_dir": "/var/lib/fleet",
+        "publish_timeout": 2.5,
+        "drain_seconds": 0.0,
+        "spool_max_age": "12h",
+        "spool_max_bytes": "500MB",
         "private_key": str(key),
         "known_hosts": str(known),
         "questdb": "http::addr=db;",
@@ -447,6 +445,12 @@ def test_flags_become_settings(tmp_path: Path) -> None:
         60.0,
         MaxFailed(percent=10),
         "nightly",
+        90.0,
+        "/var/lib/fleet",
+        2.5,
+        0.0,
+        12 * 3600.0,
+        500_000_000,
         str(key),
         str(known),
         QuestDB(host="db"),
@@ -457,7 +461,9 @@ def test_flags_become_settings(tmp_path: Path) -> None:
 
 
 def test_the_environment_speaks_where_no_flag_does(tmp_path: Path) -> None:
-    """Inventory, login key and QuestDB may come from the environment; a flag wins."""
+    """Inventory, login key, QuestDB and the state's folder may come from the environment; a flag
+    wins.
+    """
     flagged = tmp_path / "flagged"
     flagged.touch()
     key = tmp_path / "key"
@@ -466,22 +472,82 @@ def test_the_environment_speaks_where_no_flag_does(tmp_path: Path) -> None:
         "FLEET_INVENTORY": "environment.yaml",
         "FLEET_SSH_KEY_FILE": str(key),
         "QDB_CLIENT_CONF": "http::addr=environment;",
+        "FLEET_STATE_DIR": "/environment",
     }
     settings = settings_from({}, environ, carried=_all)
     assert settings.inventory == "environment.yaml"
     assert settings.private_key == str(key)
     assert settings.questdb.host == "environment"
+    assert settings.state_dir == "/environment"
     flags = {"inventory": "flag.yaml", "private_key": str(flagged), "questdb": "http::addr=flag;"}
+    flags["state_dir"] = "~/flag"
     settings = settings_from(flags, environ, carried=_all)
     assert settings.inventory == "flag.yaml"
     assert settings.private_key == str(flagged)
     assert settings.questdb.host == "flag"
+    assert settings.state_dir == os.path.expanduser("~/flag")
+
+
+def test_publishing_is_tried_as_long_as_the_configuration_says() -> None:
+    """`retry_timeout` is how long, unless the flag says otherwise; its default is the client's."""
+    for text, flags, seconds in (
+        ("http::addr=db;", {}, 10.0),
+        ("http::addr=db;retry_timeout=2500;", {}, 2.5),
+        ("http::addr=db;retry_timeout=0;", {}, 0.0),
+        ("http::addr=db;retry_timeout=2500;", {"publish_timeout": 0.0}, 0.0),
+        ("http::addr=db;retry_timeout=2500;", {"publish_timeout": 60.0}, 60.0),
+    ):
+        settings = settings_from(flags, {"QDB_CLIENT_CONF": text}, carried=_all)
+        assert settings.publish_timeout_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("60s", 60),
+        ("1min", 60),
+        ("90 m", 5400),
+        (" 12h ", 43_200),
+        ("7d", 604_800),
+        ("3650d", 3650 * 86_400),
+    ],
+)
+def test_ages(text: str, seconds: float) -> None:
+    """A number and its unit."""
+    assert settings_from({"spool_max_age": text}, {}, carried=_all).spool_max_age_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1048576", 2**20),
+        ("1048576B", 2**20),
+        ("2000kB", 2_000_000),
+        ("500MB", 500_000_000),
+        ("1GB", 10**9),
+        ("1 TB", 10**12),
+        ("1024KiB", 2**20),
+        ("1MiB", 2**20),
+        ("1GiB", 2**30),
+        ("2TiB", 2**41),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    """Bytes, decimal or binary."""
+    assert settings_from({"spool_max_bytes": text}, {}, carried=_all).spool_max_bytes == size
+
+
+def test_no_home_is_no_state_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no place for one, that is no error of the command line's."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert settings_from({}, {}, carried=_all).state_dir == ""
 
 
 def test_a_command_without_questdb_is_not_hindered_by_it() -> None:
     """`snapshot` works although QDB_CLIENT_CONF is another program's."""
     environ = {"QDB_CLIENT_CONF": "ws::addr=db;"}
-    assert settings_from({}, environ, questdb=False, carried=_all) == Settings()
+    settings = settings_from({}, environ, questdb=False, carried=_all)
+    assert settings == Settings(state_dir=settings.state_dir)
 
 
 @pytest.mark.parametrize(
@@ -503,7 +569,31 @@ def test_a_command_without_questdb_is_not_hindered_by_it() -> None:
             {"name": "a b"},
             "--name: expected 1 to 64 letters, digits, '_', '.' or '-', not 'a b'",
         ),
+        ({"name": ".."}, "--name: '..' cannot begin with a '.'"),
         ({"name": ""}, "--name: expected 1 to 64 letters, digits, '_', '.' or '-', not ''"),
+        ({"wait_lock": -1}, "--wait-lock: expected 0 to 86400 seconds, not -1"),
+        ({"wait_lock": float("nan")}, "--wait-lock: expected 0 to 86400 seconds, not nan"),
+        ({"state_dir": ""}, "--state-dir: expected a folder, not an empty name"),
+        (
+            {"publish_timeout": 86_401},
+            "--publish-timeout: expected 0 to 86400 seconds, not 86401",
+        ),
+        ({"drain_seconds": -0.5}, "--drain-seconds: expected 0 to 86400 seconds, not -0.5"),
+        *(
+            (
+                {"spool_max_age": text},
+                f"--spool-max-age: expected a time from 1min to 3650d, as 7d or 12h, not {text!r}",
+            )
+            for text in ("", "7", "59s", "7w", "7D", "1.5h", "-1d", "3651d", "d", "0d", "9" * 20)
+        ),
+        *(
+            (
+                {"spool_max_bytes": text},
+                "--spool-max-bytes: expected a size of 1MiB or more, as 500MB or 1GiB, not "
+                f"{text!r}",
+            )
+            for text in ("", "0", "1048575", "1KiB", "1mb", "1G", "1.5GiB", "-1MiB", "1Mib")
+        ),
         (
             {"private_key": "/nonexistent/key"},
             "--private-key: /nonexistent/key: No such file or directory",

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.sweep import Limits, Lost, rotated, sweep
+from fleet.sweep import Halt, Limits, Lost, rotated, sweep
+from tests.lab.waiting import poll
 
 LIMITS = Limits(5, 5.0, 10.0)
 
@@ -20,6 +21,10 @@ class Item:
 
 def _items(count: int) -> list[Item]:
     return [Item(f"h{number}") for number in range(count)]
+
+
+def _visiting() -> bool:
+    return any(thread.name == "visit" for thread in threading.enumerate())
 
 
 def _lost(item, why, _elapsed_s):
@@ -164,6 +169,134 @@ def test_closing_ends_what_is_in_flight():
     assert next(running) == "h0"
     running.close()
     assert ended.wait(5)
+
+
+def test_halt_keeps_what_came_in_and_loses_the_rest():
+    """What is out is ended and lost, what waits is lost, at once; what is done stays."""
+    halt, ended = Halt(), threading.Event()
+
+    def work(item, allowance):
+        if item.name != "h0":
+            allowance.on_expire(ended.set)
+            ended.wait(30)
+        return item.name, "done"
+
+    started = time.monotonic()
+    running = sweep(_items(50), work, _lost, Limits(3, 30.0, 60.0), halt)
+    results = [next(running)]
+    halt.set()
+    results.extend(running)
+    assert time.monotonic() - started < 10
+    assert results[0] == ("h0", "done")
+    assert sorted(results[1:]) == sorted((f"h{n}", Lost.HALTED) for n in range(1, 50))
+    assert ended.wait(5)
+
+
+def test_halt_yields_what_has_come_in_already():
+    """Results that nobody has asked for yet are not lost by it."""
+    halt, done = Halt(), []
+
+    def work(item, _allowance):
+        done.append(item.name)
+        return item.name, "done"
+
+    running = sweep(_items(20), work, _lost, LIMITS, halt)
+    results = [next(running)]
+    poll(lambda: len(done) == 20, 20, "twenty visits")
+    poll(lambda: not _visiting(), 20, "the end of their threads")
+    halt.set()
+    results.extend(running)
+    assert sorted(results) == sorted((item.name, "done") for item in _items(20))
+
+
+def test_halt_wakes_a_sweep_that_waits():
+    """It may come from another thread, or a signal's handler, at any time."""
+    halt, out = Halt(), threading.Event()
+
+    def work(item, allowance):
+        closed = threading.Event()
+        allowance.on_expire(closed.set)
+        out.set()
+        assert closed.wait(60)
+        return item.name, "late"
+
+    def end():
+        assert out.wait(20)
+        halt.set()
+
+    threading.Thread(target=end).start()
+    started = time.monotonic()
+    results = list(sweep(_items(2), work, _lost, Limits(2, 60.0, 60.0), halt))
+    assert time.monotonic() - started < 10
+    assert sorted(results) == [("h0", Lost.HALTED), ("h1", Lost.HALTED)]
+
+
+def test_halt_before_the_start_loses_everything():
+    """A signal that comes very early ends a sweep of a thousand hosts as well."""
+    halt = Halt()
+    halt.set()
+
+    def work(item, allowance):
+        closed = threading.Event()
+        allowance.on_expire(closed.set)
+        assert closed.wait(60)
+        return item.name, "late"
+
+    started = time.monotonic()
+    results = list(sweep(_items(1000), work, _lost, Limits(10, 60.0, 60.0), halt))
+    assert time.monotonic() - started < 10
+    assert sorted(results) == sorted((item.name, Lost.HALTED) for item in _items(1000))
+
+
+def test_halt_tells_how_long_a_visit_was_out():
+    """A visit that was ended has had its time, one that never began none."""
+    halt, out = Halt(), threading.Event()
+
+    def work(item, allowance):
+        closed = threading.Event()
+        allowance.on_expire(closed.set)
+        out.set()
+        closed.wait(60)
+
+    def lost(item, why, elapsed_s):
+        return item.name, why, elapsed_s
+
+    running = sweep(_items(2), work, lost, Limits(1, 60.0, 60.0), halt)
+
+    def end():
+        assert out.wait(20)
+        time.sleep(0.2)
+        halt.set()
+
+    threading.Thread(target=end).start()
+    (first, _, some_s), (second, _, none_s) = running
+    assert (first, second) == ("h0", "h1")
+    assert 0.1 < some_s < 20
+    assert none_s == 0.0
+
+
+def test_a_bug_before_the_halt_is_raised_all_the_same():
+    """A halt hides no bug; every item has its result first."""
+    halt, raised = Halt(), threading.Event()
+
+    def work(item, allowance):
+        if item.name == "h0":
+            raised.set()
+            raise ZeroDivisionError
+        closed = threading.Event()
+        allowance.on_expire(closed.set)
+        closed.wait(60)
+
+    results = []
+
+    def collected():
+        for result in sweep(_items(3), work, _lost, LIMITS, halt):
+            results.append(result)
+            halt.set()
+
+    with pytest.raises(ZeroDivisionError):
+        collected()
+    assert results == [("h0", Lost.STUCK), ("h1", Lost.HALTED), ("h2", Lost.HALTED)]
 
 
 def test_no_thread_is_left():

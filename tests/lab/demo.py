@@ -184,7 +184,7 @@ def _fleet(lab: Lab, expected: int, command: str, *options: str) -> None:
     print(f"\n$ fleet {shlex.join(words)}", flush=True)
     foreign = ("DOCKER_", "FLEET_", "QDB_", "SSH_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    environment |= {"FLEET_STATE_DIR": str(lab.root / "state"), MARK: str(lab.folder)}
+    environment |= {"FLEET_STATE_DIR": str(lab.folder / "state"), MARK: str(lab.folder)}
     script = Path(sys.executable).with_name("fleet")
     program = [script] if script.exists() else [sys.executable, "-m", "fleet"]
     done = subprocess.run([*program, *words], check=False, env=environment, cwd=PROJECT)

@@ -1,0 +1,143 @@
+"""The options that several commands share, as decorators."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from fleet.errors import UsageError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Several options as one decorator, shown in the order given."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _one_inventory(
+    _context: click.Context, _option: click.Parameter, files: tuple[str, ...]
+) -> str | None:
+    """The file given with -i; several would be merged, and that is not built."""
+    if len(files) > 1:
+        raise UsageError("-i is given twice: one inventory only in this version")
+    return files[0] if files else None
+
+
+targeting = _options(
+    click.argument("patterns", nargs=-1, metavar="[PATTERN]..."),
+    click.option(
+        "-i",
+        "--inventory",
+        metavar="FILE",
+        multiple=True,
+        callback=_one_inventory,
+        help="Ansible's YAML inventory. [default: $FLEET_INVENTORY, else inventory.yaml]",
+    ),
+    click.option("-l", "--limit", metavar="PATTERN", help="Only hosts that match this as well."),
+)
+visiting = _options(
+    click.option(
+        "-f",
+        "--forks",
+        type=int,
+        help="Hosts visited at the same time. [default: 100]",
+    ),
+    click.option(
+        "--connect-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="For resolving, connecting, the key exchange and the login, each. [default: 10]",
+    ),
+    click.option(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="For one host's whole visit. [default: 30]",
+    ),
+    click.option(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help="For the whole sweep. [default: 240]",
+    ),
+    click.option(
+        "--max-failed",
+        metavar="N|N%",
+        help="How many failed hosts still count as well. [default: 0]",
+    ),
+    click.option(
+        "--name",
+        help="Of this job: its lock, and its rows in fleetSweep. [default: fleet]",
+    ),
+    click.option(
+        "--private-key",
+        metavar="FILE",
+        help="For hosts whose inventory names none. [default: $FLEET_SSH_KEY_FILE]",
+    ),
+    click.option(
+        "--known-hosts",
+        metavar="FILE",
+        help="Instead of ~/.ssh/known_hosts and the system's.",
+    ),
+)
+database = _options(
+    click.option(
+        "--questdb",
+        metavar="CONF",
+        help="The client's configuration string, without secrets. "
+        "[default: $QDB_CLIENT_CONF, else http::addr=localhost:9000;]",
+    ),
+    click.option(
+        "--questdb-file",
+        metavar="FILE",
+        help="A file that holds the configuration string, secrets and all.",
+    ),
+    click.option("--table", metavar="NAME", help="[default: containerStats]"),
+    click.option("--status-table", metavar="NAME", help="[default: hostStatus]"),
+    click.option("--sweep-table", metavar="NAME", help="[default: fleetSweep]"),
+)
+state_dir = click.option(
+    "--state-dir",
+    metavar="DIR",
+    help="For spool and locks. [default: $FLEET_STATE_DIR, else $STATE_DIRECTORY, else "
+    "~/.local/state/fleet]",
+)
+delivering = _options(
+    state_dir,
+    click.option(
+        "--wait-lock",
+        type=float,
+        metavar="SECONDS",
+        help="For the end of another run of the same --name. [default: 0]",
+    ),
+    click.option(
+        "--publish-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="For trying again to publish, once the sweep is over. [default: retry_timeout of the "
+        "QuestDB configuration, 10]",
+    ),
+    click.option(
+        "--drain-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="For sending what waits in the spool, afterwards. [default: 30]",
+    ),
+    click.option("--spool-max-age", metavar="TIME", help="Older rows are dropped. [default: 7d]"),
+    click.option(
+        "--spool-max-bytes",
+        metavar="SIZE",
+        help="What would make the spool larger drops the oldest. [default: 1GiB]",
+    ),
+)
+talking = _options(
+    click.option("-v", "--verbose", is_flag=True, help="A summary also when all is well."),
+    click.option("-q", "--quiet", is_flag=True, help="No summary and no progress."),
+)
