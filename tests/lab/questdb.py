@@ -25,11 +25,15 @@ Row = dict[str, Any]
 
 
 class QuestDB:
-    """One server. `url`, `host`, `port` and `conf` (for the client) stay over stop and start."""
+    """One server. `url`, `host`, `port` and `conf` (for the client) stay over stop and start.
 
-    def __init__(self, lab: Lab, name: str = "questdb") -> None:
+    `settings` are further ones of its own, as variables: `QDB_DEV_MODE_ENABLED="true"`.
+    """
+
+    def __init__(self, lab: Lab, name: str = "questdb", **settings: str) -> None:
         self.lab = lab
         self.name = name
+        self.settings = settings
         self.host = "127.0.0.1"
         self.port = free_port()
         self._process: Process | None = None
@@ -75,6 +79,7 @@ class QuestDB:
             "QDB_TELEMETRY_ENABLED": "false",
             "QDB_SHARED_WORKER_COUNT": "2",
             "JAVA_TOOL_OPTIONS": "",
+            **self.settings,
         }
         self._process = self.lab.start(self.name, argv, env=env)
         self.lab.until(self.answers, 60, self._process)

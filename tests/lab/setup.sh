@@ -71,6 +71,8 @@ find_missing() {
     fi
     need_docker
     need busybox busybox-static
+    need systemd-analyze systemd
+    need faketime faketime
     for program in sudo zsh fish tcsh dash bash; do
         need $program $program
     done
