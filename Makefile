@@ -6,7 +6,7 @@ SETUP := sh tests/lab/setup.sh
 ROOT := $(shell test "$$(id -u)" = 0 || echo sudo env "PATH=$$PATH" PYTHONDONTWRITEBYTECODE=1)
 OURS := .lab .pytest_cache .hypothesis
 
-.PHONY: demo test check bench fuzz clean
+.PHONY: demo test chaos check bench fuzz clean
 
 demo:  ## real rows of real containers, through real SSH, in a real QuestDB
 	@$(SETUP) demo .demo/venv
@@ -16,11 +16,15 @@ test:  ## all tests, on real parts; ARGS="-k something" for some
 	@$(SETUP) test .venv
 	@exec $(ROOT) $(PYTHON) -m pytest $(ARGS)
 
+chaos:  ## 200 runs among kills, freezes and power cuts; ARGS="--runs 20 --seed 1"
+	@$(SETUP) test .venv
+	@exec $(ROOT) $(PYTHON) -m tests.chaos $(ARGS)
+
 check:  ## lint, format, types, packaging
 	@$(SETUP) check .venv
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy -p fleet -p tests.lab
+	$(PYTHON) -m mypy -p fleet -p tests.lab -p tests.chaos
 	$(PYTHON) -m tests.check_package
 
 bench:  ## what a sweep costs

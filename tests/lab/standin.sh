@@ -1,6 +1,7 @@
 # A stand-in for docker's client that behaves for every subcommand of the probe. Its rows follow
 # from the address that the login came to, so a row under the wrong host is seen; tests/lab/standin.py
-# computes the same in Python. Set before: ROWS, DELAY (seconds of `docker stats`).
+# computes the same in Python. Set before: ROWS, DELAY (seconds of `docker stats`); with SERIAL every
+# row says that number instead, as its PIDs and in its memory.
 
 address=${SSH_CONNECTION#* * }
 address=${address%% *}
@@ -55,10 +56,10 @@ stats_rows() {
         printf '"CPUPerc":"%d.%02d%%","Container":"%s","ID":"%s",' \
             $((number % 90)) $row $short $id
         printf '"MemPerc":"%d.%02d%%","MemUsage":"%d.%dMiB / 1.953GiB",' \
-            $((number % 50)) $row $((number % 900 + 100)) $((row % 10))
+            $((number % 50)) $row ${SERIAL:-$((number % 900 + 100))} $((row % 10))
         printf '"Name":"%s","NetIO":"%d.%dkB / %d.%dMB","PIDs":"%d"}\n' \
             $name $((number % 90 + 10)) $((row % 10)) $((number % 9 + 1)) $((row % 10)) \
-            $((number % 500 + row + 1))
+            ${SERIAL:-$((number % 500 + row + 1))}
         row=$((row + 1))
     done
 }
