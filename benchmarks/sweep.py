@@ -1,13 +1,10 @@
 """One sweep over stand-in nodes (10 rows, `docker stats` of 2 s), by us and by others, in turn.
 
-    python -m benchmarks [--hosts 100] [--rounds 3]
-
 Prints wall and CPU seconds (children included; medians) and how many rows came. The nodes are one
 sshd on this machine, whose own work is part of every wall time. `fleet` checks host keys, lists
 containers before and after, and parses; the others only print.
 """
 
-import argparse
 import os
 import resource
 import statistics
@@ -20,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.lab.inventory import write_inventory
-from tests.lab.lab import PROJECT, Lab
+from tests.lab.lab import Lab
 from tests.lab.standin import Crowd, crowd
 
 ROWS = 10
@@ -35,23 +32,18 @@ class Cost(NamedTuple):
     rows: int
 
 
-def main() -> None:
+def compare(lab: Lab, hosts: int, rounds: int) -> None:
     """Measure in turn, so that a machine's mood strikes all alike, and print the medians."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--hosts", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
     with (
-        Lab(PROJECT / ".lab") as lab,
         tempfile.TemporaryDirectory() as folder,
-        crowd(lab, "bench", options.hosts, rows=ROWS) as nodes,
+        crowd(lab, "bench", hosts, rows=ROWS) as nodes,
     ):
         contenders = _contenders(nodes, Path(folder))
         costs: dict[str, list[Cost]] = {name: [] for name in contenders}
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             for name, run in contenders.items():
                 costs[name].append(_measured(run))
-    print(f"{options.hosts} hosts, {ROWS} rows each, medians of {options.rounds} rounds")
+    print(f"{hosts} hosts, {ROWS} rows each, medians of {rounds} rounds")
     print(f"{'':24}{'wall s':>8}{'CPU s':>8}{'rows':>8}")
     for name, runs in costs.items():
         wall_s, cpu_s, rows = (statistics.median(column) for column in zip(*runs, strict=True))
@@ -95,7 +87,3 @@ def _measured(run: Run) -> Cost:
     wall_s, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(wall_s, cpu_s, rows)
-
-
-if __name__ == "__main__":
-    main()

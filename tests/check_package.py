@@ -11,6 +11,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
 README_AND_FRIENDS = ("README.md", "CHANGELOG.md", "LICENSE", "inventory.yaml", "Makefile")
+UNITS = ("deploy/systemd/fleet-collect.service", "deploy/systemd/fleet-collect.timer")
 
 
 def main() -> None:
@@ -70,7 +71,8 @@ def look_into_sdist(path: Path) -> list[str]:
         said = subprocess.run(argv, check=True, cwd=PROJECT, capture_output=True, text=True)
         strange = names - {"PKG-INFO", *said.stdout.split("\0")}
         complaints = [f"the source distribution holds {name}" for name in sorted(strange)]
-    wanted = {*README_AND_FRIENDS, "pyproject.toml", "fleet/__init__.py", "tests/lab/pom.xml"}
+    wanted = {*README_AND_FRIENDS, *UNITS, "pyproject.toml", "fleet/__init__.py"}
+    wanted.add("tests/lab/pom.xml")
     lacking = [f"the source distribution lacks {name}" for name in sorted(wanted - names)]
     return lacking + complaints
 

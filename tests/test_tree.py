@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-PARTS = ("fleet", "tests", "docs", "benchmarks", ".ci")
+PARTS = ("fleet", "tests", "docs", "benchmarks", "deploy", ".ci")
 FILES = [
     *(path for path in PROJECT.iterdir() if path.is_file() and path.suffix != ".lock"),
     *(path for part in PARTS for path in (PROJECT / part).rglob("*") if path.is_file()),
