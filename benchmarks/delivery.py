@@ -17,11 +17,12 @@ from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 
+from fleet.batch import Batch, Target
 from fleet.ilp import Encoder
 from fleet.inventory import Host
 from fleet.keeper import BATCH_MAX_ROWS
 from fleet.sources import Sample
-from fleet.spool import Batch, Spool, Target
+from fleet.spool import Spool
 from fleet.status import Status
 from fleet.tables import Schema, Sweep, TableNames, rows_of, schema_of
 from fleet.visit import Visit

@@ -4,23 +4,25 @@ All of it is safe beside a running `collect`: what a run is sending is left to i
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from fleet.batch import Target
 from fleet.delivery import Report, target_of
 from fleet.errors import BadBatch, Locked, UsageError
 from fleet.outbox import Outbox, rows_text
 from fleet.publish import Clock, Publisher
 from fleet.report import bytes_text
 from fleet.settings import Settings
-from fleet.spool import Entry, Refused, Spool, Target
-from fleet.state import State
+from fleet.spool import Entry, Refused, Spool
+from fleet.state import Job, State
 from fleet.table import Column, lines
 from fleet.tables import schema_of
+from fleet.visit import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +45,27 @@ class Backlog:
             raise UsageError("--state-dir: there is no home to look into; name the folder")
         self._settings = settings
         self._state = State(settings.state_dir)
-        self._spool = Spool(self._state.spool, settings.spool_max_bytes)
+        self._spool = Spool(
+            self._state.spool, settings.spool_max_bytes, lambda entry: self._state.runs(entry.job)
+        )
 
     # --- looking
 
     def waiting(self) -> list[Waiting]:
         """What waits, by target and job, the oldest first."""
-        groups: dict[tuple[str, str], list[Entry]] = {}
+        groups: dict[Job, list[Entry]] = {}
         for entry in self._spool.waiting():
-            groups.setdefault((entry.target, entry.job), []).append(entry)
+            groups.setdefault(entry.job, []).append(entry)
         return [
             Waiting(
                 _target_text(entries),
-                job,
+                job.name,
                 entries[0].sweep,
                 len(entries),
                 sum(entry.rows for entry in entries),
                 sum(entry.size for entry in entries),
             )
-            for (_mark, job), entries in groups.items()
+            for job, entries in groups.items()
         ]
 
     def as_table(self) -> str:
@@ -75,9 +79,8 @@ class Backlog:
         if refused:
             parts.append(lines(_refused_columns(refused)))
         if bad:
-            text = bytes_text(sum(size for _path, size in bad), 1024)
-            names = [f"  {path.name}" for path, _size in bad]
-            parts.append([f"No batches, in {self._state.spool / 'bad'} ({text}):", *names])
+            names = [f"  {printable(f'{path.parent.name}/{path.name}')}" for path in bad]
+            parts.append([f"Damaged, or not ours, in {self._state.spool}:", *names])
         return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
     def as_json(self) -> str:
@@ -108,7 +111,7 @@ class Backlog:
                 for one in self._spool.refused()
                 for row in one.refusals
             ],
-            "bad": [{"file": path.name, "bytes": size} for path, size in self._spool.bad()],
+            "bad": [f"{path.parent.name}/{path.name}" for path in self._spool.bad()],
         }
         return json.dumps(document, indent=2) + "\n"
 
@@ -132,13 +135,21 @@ class Backlog:
                 outbox.drain(self._sendable(target))
                 outbox.settle()
         tally, left = outbox.tally, sum(entry.rows for entry in self._sendable(target))
+        waiting = self._spool.waiting()
+        elsewhere = sum(entry.rows for entry in waiting if entry.target != target.mark)
+        running = sum(e.rows for e in waiting if e.target == target.mark) - left
         lines = [*tally.sentences(self._spool.folder)]
         if left:
             why = f": {tally.stopped}" if tally.stopped else ""
             lines.append(f"{rows_text(left)} kept in the spool{why}")
+        if running:
+            lines.append(f"{rows_text(running)} left to the job that is running")
+        if elsewhere:
+            lines.append(f"{rows_text(elsewhere)} wait for other targets: `fleet spool` shows them")
         return Report(
             drained=tally.drained,
             waiting=left,
+            elsewhere=elsewhere,
             refused=sum(one.rows for one in tally.refused),
             lost=sum(one.rows for one in tally.bad),
             suspended=bool(tally.suspended),
@@ -171,17 +182,35 @@ class Backlog:
                     output.write(part.body)
         return count, left_out
 
-    def retry_refused(self) -> tuple[int, int]:
-        """Make refused rows wait again → (how many, how many stay because they have no ILP)."""
-        counts = [self._spool.retry(refused) for refused in self._spool.refused()]
-        return sum(again for again, _stay in counts), sum(stay for _again, stay in counts)
+    def retry_refused(self) -> Report:
+        """Make refused rows wait again → those that do, those that stay refused because they have
+        no ILP, and what had to go to make room. Raises `Locked` when another process is at it.
+        """
+        with self._refused_lock():
+            tries = [self._spool.retry(refused) for refused in self._spool.refused()]
+        lost = sum(dropped.rows for _again, _stay, dropped in tries)
+        lines = [f"{rows_text(lost)} dropped: --spool-max-bytes"] if lost else []
+        return Report(
+            waiting=sum(again for again, _stay, _dropped in tries),
+            refused=sum(stay for _again, stay, _dropped in tries),
+            lost=lost,
+            lines=tuple(lines),
+        )
 
     def drop_refused(self) -> int:
-        """Forget refused rows → how many."""
-        refused = self._spool.refused()
-        for one in refused:
-            self._spool.drop_refused(one)
+        """Forget refused rows → how many. Raises `Locked` when another process is at it."""
+        with self._refused_lock():
+            refused = self._spool.refused()
+            for one in refused:
+                self._spool.drop_refused(one)
         return sum(len(one.refusals) for one in refused)
+
+    @contextmanager
+    def _refused_lock(self) -> Iterator[None]:
+        with self._state.refused_lock() as ours:
+            if not ours:
+                raise Locked("refused rows are in the hands of another process")
+            yield
 
 
 def _waiting_columns(waiting: Sequence[Waiting]) -> list[Column]:

@@ -263,44 +263,57 @@ def _spool(
 
     Safe beside a running collect, which sends its own rows itself.
     """
-    if sum((flush, export is not None, retry_refused, drop_refused)) > 1:
+    acts = sum((flush, export is not None, retry_refused, drop_refused))
+    if acts > 1:
         raise click.UsageError("give one of --flush, --export, --retry-refused and --drop-refused")
+    if acts and form != "table":
+        raise click.UsageError("--format goes with looking only")
     from fleet.backlog import Backlog
     from fleet.settings import settings_from
 
-    backlog = Backlog(settings_from(flags, os.environ, questdb=flush or retry_refused))
-    if export is not None:
-        return _exported(backlog, export)
-    if drop_refused:
-        click.echo(f"refused rows dropped: {backlog.drop_refused()}")
-        return 0
-    if retry_refused:
-        again, stay = backlog.retry_refused()
-        click.echo(f"refused rows that wait again: {again}")
-        if stay:
-            click.echo(f"refused rows that stay, for they have no ILP: {stay}")
-    if flush or retry_refused:
-        return _flushed(backlog)
-    click.echo(backlog.as_json() if form == "json" else backlog.as_table(), nl=False)
+    settings = settings_from(flags, os.environ, questdb=flush or retry_refused)
+    backlog = Backlog(settings)
+    try:
+        if export is not None:
+            return _exported(backlog, export)
+        if drop_refused:
+            click.echo(f"refused rows dropped: {backlog.drop_refused()}")
+            return 0
+        if flush or retry_refused:
+            return _flushed(backlog, retry_refused)
+        click.echo(backlog.as_json() if form == "json" else backlog.as_table(), nl=False)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"--state-dir: {settings.state_dir} cannot be used: {reason}") from None
     return 0
 
 
-def _flushed(backlog: "Backlog") -> int:
+def _flushed(backlog: "Backlog", retry_refused: bool) -> int:
+    retried = backlog.retry_refused() if retry_refused else None
+    if retried is not None:
+        click.echo(f"refused rows that wait again: {retried.waiting}")
+        if retried.refused:
+            click.echo(f"refused rows that stay, for they have no ILP: {retried.refused}")
     told = backlog.flush()
     click.echo(f"rows sent: {told.drained}")
     for statement in told.changes:
         _say(f"fleet: changed the schema: {statement.partition(' (')[0]}")
-    for line in told.lines:
+    for line in (*(retried.lines if retried else ()), *told.lines):
         _say(f"fleet: {line}")
-    return _delivery_status(told)
+    return EXIT_LOST if retried and retried.lost else _delivery_status(told)
 
 
 def _exported(backlog: "Backlog", file: str) -> int:
+    output = None
     try:
-        with click.open_file(file, "wb") as output:
+        output = click.open_file(file, "wb")
+        with output:
             count, left_out = backlog.export(output)
     except OSError as error:
-        raise UsageError(f"--export: {file}: {error.strerror or error}") from None
+        if output is None or not file:
+            raise UsageError(f"--export: {file!r}: {error.strerror or error}") from None
+        _say(f"fleet: --export: {file}: {error.strerror or error}")
+        return EXIT_NOT_PRINTED
     for line in left_out:
         _say(f"fleet: {line}")
     _say(f"fleet: rows exported: {count}")
@@ -370,7 +383,7 @@ def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> in
     for line in told.lines if told else ():
         _say(f"fleet: {line}")
     if told and settings.verbose:
-        _say(f"fleet: {report.delivered(told.sent, told.drained)}")
+        _say(f"fleet: {report.delivered(told.sent, told.drained, told.elsewhere)}")
     if outcome.bugs:
         raise RuntimeError("a bug in fleet, please report it") from outcome.bugs[0]
     return status

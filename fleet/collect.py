@@ -9,13 +9,13 @@ from time import monotonic
 
 from fleet import __version__, schema
 from fleet.allowance import Allowance, share_one_heap
-from fleet.delivery import Delivery, Report
+from fleet.delivery import Delivery, Report, target_of
 from fleet.errors import QuestDBError
 from fleet.interruption import interruption
 from fleet.inventory import Host
 from fleet.questdb_http import Client
 from fleet.settings import Settings
-from fleet.state import State
+from fleet.state import Job, State
 from fleet.status import Status
 from fleet.sweep import Halt, Limits, Lost, rotated, sweep
 from fleet.tables import Schema, Sweep, schema_of
@@ -117,18 +117,22 @@ def _entered(held: ExitStack, state: State, settings: Settings) -> str | None:
     if not settings.state_dir:
         return "no state directory (--state-dir, FLEET_STATE_DIR or a home names one)"
     try:
-        held.enter_context(state.run_lock(settings.name, settings.wait_lock_s))
+        held.enter_context(state.run_lock(_job(settings), settings.wait_lock_s))
     except OSError as error:
         reason = error.strerror or str(error)
         return f"the state directory {settings.state_dir} cannot be used: {reason}"
     return None
 
 
+def _job(settings: Settings) -> Job:
+    return Job(settings.name, target_of(settings).mark)
+
+
 def _new_sweep(state: State, settings: Settings, trouble: str | None) -> datetime:
     """The sweep's time; one that no earlier sweep of this job has had, where that can be known."""
     if trouble is None:
         with suppress(OSError):  # a full disk: the spool will say so
-            return state.new_sweep(settings.name, lambda: datetime.now(UTC))
+            return state.new_sweep(_job(settings), lambda: datetime.now(UTC))
     return datetime.now(UTC)
 
 

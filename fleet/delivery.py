@@ -8,24 +8,24 @@ visit ─▶ keeper ─▶ every half second a batch ─▶ spool, fsynced ─�
 The spool is the only road; `fleet.keeper` has the first half of it, `fleet.outbox` the second.
 """
 
-import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
+from fleet.batch import Target
 from fleet.interruption import Interruption
 from fleet.keeper import Keeper, Origin
 from fleet.outbox import Item, Outbox, refused_sentences, rows_text
 from fleet.publish import Clock, Publisher
 from fleet.settings import Settings
-from fleet.spool import Dropped, Entry, Spool, Target
-from fleet.state import State
+from fleet.spool import Dropped, Entry, Spool
+from fleet.state import Job, State
 from fleet.tables import Schema, Sweep
 from fleet.visit import Visit
 
-INTERRUPTED_S = 1.0
+INTERRUPTED_S = 0.8
 """How long a run that a signal ended goes on sending."""
 
 _POLL_S = 0.05
@@ -36,15 +36,16 @@ _GRACE_S = 0.5
 @dataclass(frozen=True, slots=True)
 class Report:
     """What became of a run's rows, in rows: `sent` and `drained` (of earlier sweeps) were
-    accepted, `kept` and `waiting` (of earlier sweeps) are on disk for the next run, `refused` are
-    put aside, `lost` are gone; `suspended` says that some were accepted and are not applied.
-    `lines` say all of that which needs eyes.
+    accepted, `kept` and `waiting` (of earlier sweeps) are on disk for the next run, `elsewhere`
+    wait for other targets, `refused` are put aside, `lost` are gone; `suspended` says that some
+    were accepted and are not applied. `lines` say all of that which needs eyes.
     """
 
     sent: int = 0
     drained: int = 0
     kept: int = 0
     waiting: int = 0
+    elsewhere: int = 0
     refused: int = 0
     lost: int = 0
     suspended: bool = False
@@ -73,7 +74,9 @@ class Delivery:
     ) -> None:
         self._settings, self._state, self._trouble = settings, state, trouble
         self._origin = Origin(settings.name, started_at, target_of(settings))
-        self._spool = None if trouble else Spool(state.spool, settings.spool_max_bytes)
+        self._spool = (
+            None if trouble else Spool(state.spool, settings.spool_max_bytes, self._is_spared)
+        )
         self._keeper = Keeper(self._origin, tables, self._spool, self._runs_elsewhere)
         self._clock = Clock()
         self._publisher = Publisher(settings.questdb, tables, self._clock)
@@ -82,6 +85,7 @@ class Delivery:
         self._hurried_at: float | None = None
         self._given = 1  # row of fleetSweep
         self._others_drain = False
+        self._expired = Dropped()
         self._bug: Exception | None = None
 
     def start(self) -> None:
@@ -121,28 +125,28 @@ class Delivery:
 
     def _report(self) -> Report:
         """What became of every row, by what is on disk now."""
-        now = datetime.now(UTC)
-        expired = self._keeper.on_disk(lambda spool: self._expired(spool, now)) or Dropped()
-        entries = self._keeper.on_disk(lambda spool: spool.waiting()) or []
+        hurried = self._hurried_at is not None  # then the backlog is not even counted
+        waiting = [] if hurried else self._keeper.on_disk(lambda spool: spool.waiting()) or []
         tally, kept = self._outbox.tally, self._keeper.kept
-        on_disk = {entry.path for entry in entries}
-        own = [item for item in kept.items if item.entry and item.entry.path in on_disk]
-        gone = [item for item in kept.items if not item.entry and item.number not in tally.accepted]
-        backlog = [] if self._others_drain else list(filter(self._is_our_backlog, entries))
+        own = [item for item in kept.items if item.entry and item.entry.path.exists()]
+        known = {*tally.accepted, *(item.place for item in own), *(bad.path for bad in tally.bad)}
+        gone = [item for item in kept.items if item.place not in known]
+        backlog = [] if self._others_drain else list(filter(self._is_our_backlog, waiting))
         return Report(
             sent=tally.sent - tally.drained,
             drained=tally.drained,
             kept=sum(item.rows for item in own),
             waiting=sum(entry.rows for entry in backlog),
+            elsewhere=sum(e.rows for e in waiting if e.target != self._origin.target.mark),
             refused=sum(one.rows for one in (*kept.unsendable, *tally.refused)),
             lost=sum(item.rows for item in gone)
             + sum(bad.rows for bad in tally.bad)
-            + expired.rows
+            + self._expired.rows
             + kept.dropped.rows
             + self._unkept(),
             suspended=bool(tally.suspended),
             changes=tuple(self._publisher.changes),
-            lines=tuple(self._lines(own, gone, backlog, expired)),
+            lines=tuple(self._lines(own, gone, backlog)),
             bugs=tuple(bug for bug in (kept.bug, self._bug) if bug is not None),
         )
 
@@ -158,17 +162,11 @@ class Delivery:
         """Rows that a disk which hangs has not let us keep in time."""
         return 0 if self._keeper.done.is_set() else max(0, self._given - self._keeper.kept.rows)
 
-    def _expired(self, spool: Spool, now: datetime) -> Dropped:
-        """Too old by now, although it was tried: a backlog that can be sent is sent first."""
-        before = now - timedelta(seconds=self._settings.spool_max_age_s)
-        return spool.expire(before, self._runs_elsewhere)
-
     def _lines(
         self,
         own: Sequence[Item],
         gone: Sequence[Item],
         backlog: Sequence[Entry],
-        expired: Dropped,
     ) -> Iterator[str]:
         tally, kept = self._outbox.tally, self._keeper.kept
         if self._trouble:
@@ -190,7 +188,10 @@ class Delivery:
         yield from tally.sentences(self._state.spool)
         for name in kept.foreign:
             yield f"{name} moved to {self._state.spool / 'bad'}: it is no file of the spool's"
-        for limit, went in (("--spool-max-bytes", kept.dropped), ("--spool-max-age", expired)):
+        for limit, went in (
+            ("--spool-max-bytes", kept.dropped),
+            ("--spool-max-age", self._expired),
+        ):
             if went.files:
                 rows = rows_text(went.rows)
                 files = "1 file" if went.files == 1 else f"{went.files} files"
@@ -214,18 +215,35 @@ class Delivery:
 
     def _drain(self) -> None:
         """Send what waits for this target, the oldest first; nothing of a job that is running,
-        which does so itself.
+        which does so itself. What could not be sent, and is too old, goes.
         """
-        if self._spool is None or not self._settings.drain_s or self._outbox.tally.stopped:
+        spool, tally = self._spool, self._outbox.tally
+        if spool is None:
             return
-        with contextlib.suppress(OSError), self._state.drain_lock(self._origin.target.mark) as ours:
-            self._others_drain = not ours
-            if not ours or self._hurried_at is not None:
-                return
-            self._clock.end_in(self._settings.drain_s)
-            self._publisher.patience_s = self._settings.publish_timeout_s
-            self._outbox.drain(entry for entry in self._spool.waiting() if self._is_ours(entry))
-            self._outbox.settle()
+        try:
+            with self._state.drain_lock(self._origin.target.mark) as ours:
+                self._others_drain = not ours
+                if not ours or self._hurried_at is not None:
+                    return
+                if self._settings.drain_s and tally.stopped is None:
+                    self._clock.end_in(self._settings.drain_s)
+                    self._publisher.patience_s = self._settings.publish_timeout_s
+                    self._outbox.drain(filter(self._is_ours, spool.waiting()))
+                    self._outbox.settle()
+                if self._hurried_at is None:
+                    self._expire(spool)
+        except OSError as error:
+            if not self._keeper.kept.trouble:  # which has said it
+                tally.trouble.append(f"the backlog was left alone: {error}")
+
+    def _expire(self, spool: Spool) -> None:
+        """Drop what is too old: of batches, only those that QuestDB did not take just now."""
+        before = datetime.now(UTC) - timedelta(seconds=self._settings.spool_max_age_s)
+        if self._outbox.tally.stopped is not None:
+            self._expired += spool.expire(before, self._origin.target.mark)
+        with self._state.refused_lock() as ours:
+            if ours:
+                self._expired += spool.expire_put_aside(before)
 
     def _is_our_backlog(self, entry: Entry) -> bool:
         return self._origin.is_backlog(entry) and self._is_ours(entry)
@@ -233,5 +251,9 @@ class Delivery:
     def _is_ours(self, entry: Entry) -> bool:
         return entry.target == self._origin.target.mark and not self._runs_elsewhere(entry.job)
 
-    def _runs_elsewhere(self, job: str) -> bool:
-        return job != self._settings.name and self._state.runs(job)
+    def _is_spared(self, entry: Entry) -> bool:
+        """Whether a batch is not ours to drop: it is of this sweep, or of a run under way."""
+        return self._origin.is_own(entry) or self._runs_elsewhere(entry.job)
+
+    def _runs_elsewhere(self, job: Job) -> bool:
+        return job != self._origin.key and self._state.runs(job)

@@ -4,12 +4,16 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 from fleet.sweep import Halt
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
+TOGETHER_S = 0.3
+"""Signals so close are one: timeout(1) sends its own to the process and to its group."""
+
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -20,6 +24,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self._at = 0.0
         self.halt = Halt()
 
     @property
@@ -39,9 +44,11 @@ class Interruption:
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """The signals' handler."""
-        if self.number is not None:
+        now = time.monotonic()
+        if self.number is None:
+            self.number, self._at = number, now
+        elif now - self._at > TOGETHER_S:
             _end_at_once(number)
-        self.number = number
         self.halt.set()
 
 

@@ -11,17 +11,19 @@ from datetime import datetime
 from threading import Event, Thread
 from typing import TypeVar
 
+from fleet.batch import Batch, Target
 from fleet.ilp import Encoder, Unsendable
 from fleet.outbox import Item, Told
-from fleet.spool import Batch, Dropped, Entry, Refusal, Spool, Target
+from fleet.spool import Dropped, Entry, Refusal, Spool
+from fleet.state import Job
 from fleet.tables import Schema, Sweep, rows_of
-from fleet.visit import Visit
+from fleet.visit import Visit, printable
 
 HOLD_S = 0.5
 """How long a visit waits for others to make a batch with it."""
 
 BATCH_MAX_ROWS = 5_000
-UNSENDABLE_FROM = 90_000
+UNSENDABLE_FROM = 1_000_000
 """Numbers of files of rows that have no ILP: what QuestDB refuses of the batch has its own file."""
 
 Result = TypeVar("Result")
@@ -35,9 +37,18 @@ class Origin:
     sweep: datetime
     target: Target
 
+    @property
+    def key(self) -> Job:
+        """What runs once at a time."""
+        return Job(self.job, self.target.mark)
+
+    def is_own(self, entry: Entry) -> bool:
+        """Whether a batch is of this sweep."""
+        return entry.job == self.key and entry.sweep == self.sweep
+
     def is_backlog(self, entry: Entry) -> bool:
         """Whether a batch of an earlier sweep waits for the same target."""
-        return entry.target == self.target.mark and entry.sweep != self.sweep
+        return entry.target == self.target.mark and not self.is_own(entry)
 
 
 @dataclass(slots=True)
@@ -63,7 +74,7 @@ class Keeper:
     """Takes visits, then the sweep; puts an `Item` for each batch into `items`, then None."""
 
     def __init__(
-        self, origin: Origin, tables: Schema, spool: Spool | None, runs: Callable[[str], bool]
+        self, origin: Origin, tables: Schema, spool: Spool | None, runs: Callable[[Job], bool]
     ) -> None:
         self.kept = Kept()
         self.done = Event()
@@ -98,7 +109,7 @@ class Keeper:
     def _run(self) -> None:
         try:
             moved = self.on_disk(lambda spool: spool.tidy(self._runs)) or []
-            self.kept.foreign = [path.name for path in moved]
+            self.kept.foreign = [printable(name) for name in moved]
             with Encoder() as encoder:
                 self._keep_until_the_sweep(encoder)
         except Exception as bug:  # noqa: BLE001 - raised by the command in the end

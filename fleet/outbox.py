@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fleet.batch import Batch
 from fleet.errors import (
     BadBatch,
     FleetError,
@@ -21,7 +22,7 @@ from fleet.errors import (
     TooManyRefused,
 )
 from fleet.publish import Publisher
-from fleet.spool import Batch, Entry, Refusal, Spool
+from fleet.spool import Entry, Refusal, Spool
 
 GROUP_MAX_ROWS = 10_000
 GROUP_MAX_BYTES = 4 * 1024 * 1024
@@ -36,6 +37,11 @@ class Item:
     rows: int
     entry: Entry | None
     batch: Batch | None = None
+
+    @property
+    def place(self) -> Path | int:
+        """What tells it from every other: its file, else its number."""
+        return self.number if self.entry is None else self.entry.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +58,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A file that was no batch, or no longer: its name, the rows it should have had, and why."""
+    """A file that was no batch, or no longer: where it was, the rows of its name, and why."""
 
-    name: str
+    path: Path
     rows: int
     why: str
 
@@ -62,13 +68,13 @@ class Bad:
 @dataclass(slots=True)
 class Tally:
     """What became of batches: rows that were accepted (`drained` of them from earlier runs), the
-    numbers of those batches that no file holds, what stopped us, which of our tables apply nothing,
-    what was refused, what was no batch, and what the disk did not do.
+    places of those batches, what stopped us, which of our tables apply nothing, what was refused,
+    what was no batch, and what the disk did not do.
     """
 
     sent: int = 0
     drained: int = 0
-    accepted: set[int] = field(default_factory=set)
+    accepted: set[Path | int] = field(default_factory=set)
     stopped: FleetError | None = None
     suspended: list[str] = field(default_factory=list)
     refused: list[Told] = field(default_factory=list)
@@ -85,14 +91,14 @@ class Tally:
             )
         yield from refused_sentences(self.refused)
         for bad in self.bad:
-            yield f"{bad.name} moved to {spool / 'bad'}: {bad.why}"
+            yield f"{bad.path.name} moved to {spool / 'bad'}: {bad.why}"
 
 
 def refused_sentences(refused: Iterable[Told]) -> Iterator[str]:
     """What was refused, table by table."""
     for one in refused:
-        where = one.kept_in or "nowhere"
-        yield f"{rows_text(one.rows)} of {one.table} refused, kept in {where}: {one.reason}"
+        kept = f"kept in {one.kept_in}" if one.kept_in else "and lost, for they cannot be kept"
+        yield f"{rows_text(one.rows)} of {one.table} refused, {kept}: {one.reason}"
 
 
 def rows_text(count: int) -> str:
@@ -192,7 +198,8 @@ class Outbox:
             try:
                 self._send_batch(item, batch)
             except TooManyRefused as error:  # it must not hold up those behind it
-                self.tally.trouble.append(f"{rows_text(item.rows)} kept in the spool: {error}")
+                name = item.entry.name if item.entry else "a batch"
+                self.tally.trouble.append(f"{rows_text(item.rows)} kept ({name}): {error}")
 
     def _send_batch(self, item: Item, batch: Batch) -> None:
         refusals: list[Refusal] = []
@@ -207,8 +214,7 @@ class Outbox:
 
     def _accept(self, item: Item, refused: int = 0) -> None:
         self.tally.sent += item.rows - refused
-        if item.entry is None:
-            self.tally.accepted.add(item.number)
+        self.tally.accepted.add(item.place)
         self._accepted.append(item)
         if time.monotonic() - self._settled_at > SETTLE_EVERY_S:
             self.settle()
@@ -225,7 +231,7 @@ class Outbox:
         except OSError as error:
             self.tally.trouble.append(f"{entry.path} cannot be read: {error.strerror or error}")
             return None
-        self.tally.bad.append(Bad(entry.path.name, item.rows, why))
+        self.tally.bad.append(Bad(entry.path, item.rows, why))
         try:
             self._spool.put_away(entry)
         except OSError as error:

@@ -76,10 +76,14 @@ def summary(sweep: Sweep) -> list[str]:
     return lines
 
 
-def delivered(sent: int, drained: int) -> str:
-    """Rows that QuestDB accepted: of this sweep, and of earlier ones."""
+def delivered(sent: int, drained: int, elsewhere: int) -> str:
+    """Rows that QuestDB accepted, of this sweep and of earlier ones; those for other targets."""
     line = f"{_count(sent, 'row')} sent"
-    return f"{line}, and {drained} that had waited" if drained else line
+    if drained:
+        line += f", and {drained} that had waited"
+    if elsewhere:
+        line += f"; {elsewhere} wait for other targets"
+    return line
 
 
 def causes(failed: Iterable[Visit]) -> list[str]:

@@ -7,14 +7,13 @@ spool/refused/….json      rows that QuestDB refused, with its reasons
 spool/bad/…               files that were cut, changed or not ours
 ```
 
-A batch file is a line with the format's version and a checksum of all that follows, a line of JSON
-(job, sweep, target, tables with their columns), then ILP as it is sent. It is written aside,
-fsynced and renamed, and the folder is fsynced: from the rename on its visits count, whatever dies.
+A batch (`fleet.batch`) is written aside, fsynced and renamed, and the folder is fsynced: from the
+rename on its visits count, whatever dies.
 Names sort by age and say whose rows they are, so that a backlog is counted without being read.
 """
 
 import contextlib
-import hashlib
+import itertools
 import json
 import os
 import re
@@ -22,158 +21,70 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from threading import Lock
 
+from fleet.batch import Batch, Target
 from fleet.errors import BadBatch
 from fleet.ilp import Part
-from fleet.state import make_folder, sync_folder, write_durably
+from fleet.state import Job, make_folder, sync_folder, write_durably
 
-FORMAT = 1
-_MAGIC = b"fleet-batch"
-_NAME = re.compile(
-    r"(?P<sweep>[0-9]{20})-(?P<number>[0-9]{5})-(?P<rows>[0-9]{1,9})"
-    r"-(?P<target>[0-9a-f]{8})-(?P<job>[A-Za-z0-9_.-]{1,64})\.batch"
+_STEM = (
+    r"(?P<sweep>[0-9]{20})-(?P<number>[0-9]{5,9})-(?P<rows>[0-9]{1,9})"
+    r"-(?P<target>[0-9a-f]{8})-(?P<job>[A-Za-z0-9_.-]{1,64})"
 )
-_HEADER_MAX_BYTES = 1024 * 1024
-_RETRIED_FROM = 50_000
-"""Numbers of batches that are made of refused rows; a sweep has no more than a few thousand."""
+_NAME = re.compile(_STEM + r"\.batch")
+_REFUSED = re.compile(_STEM + r"\.json")
+_ASIDE = re.compile(rf"\.{_STEM}\.(batch|json)\.tmp")
+RETRIED = 10_000_000
+"""What is added to a batch's number for that of its refused rows when they are tried again: they
+have one name however often that is begun, and no other batch has it.
+"""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LAST_MICROSECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where rows go, and nowhere else: a QuestDB and its tables. No user, no secret: those may
-    change while rows wait.
+class Entry:
+    """A batch file by its name and its size in bytes; `microseconds` are its sweep's, since 1970.
+
+    A spool may hold a hundred thousand: what is not always needed is made when it is.
     """
 
-    scheme: str
-    host: str
-    port: int
-    tables: tuple[str, ...]
-
-    @property
-    def mark(self) -> str:
-        """Eight digits that stand for this target in names of files."""
-        words = [self.scheme, self.host, str(self.port), *self.tables]
-        return hashlib.sha256("\0".join(words).encode()).hexdigest()[:8]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As it stands in files."""
-        return {
-            "scheme": self.scheme,
-            "host": self.host,
-            "port": self.port,
-            "tables": list(self.tables),
-        }
-
-    @classmethod
-    def of(cls, said: dict[str, Any]) -> "Target":
-        """What a file says."""
-        return cls(said["scheme"], said["host"], said["port"], tuple(said["tables"]))
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port} {','.join(self.tables)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Whole visits of one sweep of a job, for one target: a part for each table."""
-
-    target: Target
-    job: str
-    sweep: datetime
-    parts: tuple[Part, ...]
-
-    @property
-    def rows(self) -> int:
-        """Of all its tables."""
-        return sum(part.rows for part in self.parts)
-
-    def encoded(self) -> bytes:
-        """The bytes of its file."""
-        header = {
-            "job": self.job,
-            "sweep": self.sweep.isoformat(),
-            "target": self.target.as_dict(),
-            "parts": [
-                {
-                    "table": part.table,
-                    "columns": part.columns,
-                    "rows": part.rows,
-                    "bytes": len(part.body),
-                }
-                for part in self.parts
-            ],
-        }
-        rest = b"".join((json.dumps(header).encode(), b"\n", *(part.body for part in self.parts)))
-        return b"%s %d %s\n%s" % (_MAGIC, FORMAT, _checksum(rest), rest)
-
-    @classmethod
-    def decoded(cls, data: bytes) -> "Batch":
-        """The batch of a file's bytes; raises `BadBatch` when one of them is not as written."""
-        first, _, rest = data.partition(b"\n")
-        words = first.split(b" ")
-        if len(words) != 3 or words[0] != _MAGIC:
-            raise BadBatch("it does not begin as a batch does")
-        if words[2] != _checksum(rest):
-            raise BadBatch("its checksum differs: it was cut or changed")
-        if words[1] != b"%d" % FORMAT:
-            raise BadBatch(f"its format is {words[1].decode(errors='replace')}, not {FORMAT}")
-        header, _, body = rest.partition(b"\n")
-        try:
-            return cls._made(json.loads(header), body)
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadBatch(f"its header cannot be used: {error!r}") from None
-
-    @classmethod
-    def _made(cls, said: dict[str, Any], body: bytes) -> "Batch":
-        parts, start = [], 0
-        for part in said["parts"]:
-            end = start + part["bytes"]
-            columns = tuple((name, kind) for name, kind in part["columns"])
-            parts.append(Part(part["table"], columns, body[start:end], part["rows"]))
-            start = end
-        if start != len(body):
-            raise ValueError(f"{len(body)} bytes of rows, not {start}")
-        return cls(
-            Target.of(said["target"]),
-            said["job"],
-            datetime.fromisoformat(said["sweep"]),
-            tuple(parts),
-        )
-
-
-def _checksum(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).hexdigest().encode()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Entry:
-    """A batch file by its name and its size in bytes; sorts from the oldest sweep on."""
-
-    sweep: datetime
+    folder: str
+    name: str
+    microseconds: int
     number: int
-    job: str
     rows: int
-    target: str
+    job: Job
     size: int
-    path: Path
 
     @classmethod
-    def of(cls, path: Path, size: int) -> "Entry | None":
+    def of(cls, folder: str, name: str, size: int) -> "Entry | None":
         """What the name says; None for a name that is not ours."""
-        match = _NAME.fullmatch(path.name)
+        match = _NAME.fullmatch(name)
         if match is None:
             return None
-        try:
-            sweep = _EPOCH + int(match["sweep"]) * _MICROSECOND
-        except OverflowError:
+        sweep, number, rows, target, job = match.groups()
+        if int(sweep) > _LAST_MICROSECOND:
             return None
-        number, rows = int(match["number"]), int(match["rows"])
-        return cls(sweep, number, match["job"], rows, match["target"], size, path)
+        return cls(folder, name, int(sweep), int(number), int(rows), Job(job, target), size)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.folder, self.name)
+
+    @property
+    def target(self) -> str:
+        """The mark of where its rows go."""
+        return self.job.target
+
+    @property
+    def sweep(self) -> datetime:
+        """The start of the sweep, UTC."""
+        return _EPOCH + self.microseconds * _MICROSECOND
 
     def read(self) -> Batch | None:
         """The batch; None when another has sent it meanwhile. Raises `BadBatch`, or `OSError`."""
@@ -182,7 +93,7 @@ class Entry:
         except FileNotFoundError:
             return None
         batch = Batch.decoded(data)
-        if (batch.target.mark, batch.job, batch.rows) != (self.target, self.job, self.rows):
+        if (batch.job, batch.target.mark, batch.rows) != (*self.job, self.rows):
             raise BadBatch("its name says something else than its header")
         return batch
 
@@ -201,21 +112,19 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A file of refused rows; sorts as the batch it comes from."""
+    """A file of refused rows, and the number of the batch that they come from."""
 
     sweep: datetime
+    number: int
     job: str
     target: Target
     refusals: tuple[Refusal, ...]
-    size: int
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What went because the spool was too old or too large: batches with their rows, or files
-    of refused rows and bad ones.
-    """
+    """What went because it was too old, or the spool too large: files, and the rows in them."""
 
     files: int = 0
     rows: int = 0
@@ -225,15 +134,19 @@ class Dropped:
 
 
 class Spool:
-    """The batches of one state directory. `max_bytes` bounds it: what goes is the oldest.
+    """The batches of one state directory. `max_bytes` bounds it: what goes is the oldest. What is
+    `spared` does not go, for somebody is about to send it; rather the spool grows.
 
     Methods raise `OSError` when the disk does not do what they ask; nothing is half done then.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, max_bytes: int, spared: Callable[[Entry], bool] = lambda _entry: False
+    ) -> None:
         self.folder = folder
-        self._max_bytes = max_bytes
+        self._max_bytes, self._spared = max_bytes, spared
         self._used: int | None = None
+        self._lock = Lock()
 
     def write(self, batch: Batch, number: int) -> tuple[Entry, Dropped]:
         """Keep a batch; `number` tells it from others of its sweep. When this returns it is on
@@ -242,15 +155,21 @@ class Spool:
         data = batch.encoded()
         make_folder(self.folder)
         dropped = self._make_room(len(data))
-        path = self.folder / _name(batch, number)
-        write_durably(path, data)
-        mark, rows = batch.target.mark, batch.rows
-        return Entry(batch.sweep, number, batch.job, rows, mark, len(data), path), dropped
+        name = _name(batch, number)
+        write_durably(self.folder / name, data)
+        entry = Entry.of(str(self.folder), name, len(data))
+        if entry is None:
+            raise ValueError(f"a batch that none of us would find: {name}")
+        return entry, dropped
 
     def waiting(self) -> list[Entry]:
         """Every batch, the oldest first. No folder is no batch."""
-        entries = (Entry.of(path, size) for path, size in _files(self.folder))
-        return sorted(entry for entry in entries if entry is not None)
+        folder = str(self.folder)
+        entries = [Entry.of(folder, name, size) for name, size in _files(self.folder)]
+        return sorted(
+            (entry for entry in entries if entry is not None),
+            key=lambda entry: (entry.microseconds, entry.number, entry.job),
+        )
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """Forget batches that QuestDB has accepted. (Should a power cut bring one back, it is
@@ -259,134 +178,152 @@ class Spool:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):
                 entry.path.unlink()
-                if self._used is not None:
-                    self._used -= entry.size
+                self._count(-entry.size)
 
     def put_away(self, entry: Entry) -> None:
         """Move a file that is no batch to `bad/`."""
         self._to_bad(entry.path)
 
-    def tidy(self, runs: Callable[[str], bool]) -> list[Path]:
-        """Move files that are not ours to `bad/`, and remove what interrupted writes of jobs that
-        run no longer left behind → the files moved.
+    def tidy(self, runs: Callable[[Job], bool]) -> list[str]:
+        """Move files that are not ours, or no longer good, to `bad/`, and remove what interrupted
+        writes of jobs that run no longer left behind → the names of the files moved.
         """
-        moved = []
-        for path, _size in _files(self.folder):
-            if _NAME.fullmatch(path.name):
-                continue
-            if (job := _writer_of(path)) is None:
-                self._to_bad(path)
-                moved.append(path)
-            elif not runs(job):
-                path.unlink(missing_ok=True)
-        for path, _size in _files(self.folder / "refused"):
-            if (job := _writer_of(path)) is not None and not runs(job):
-                path.unlink(missing_ok=True)
-        return moved
+        refused = self.folder / "refused"
+        moved = [path for path in self._strangers(runs) if self._to_bad(path)]
+        moved += [path for path in self._damaged(refused, runs) if self._to_bad(path)]
+        return [path.name for path in moved]
 
-    def expire(self, before: datetime, runs: Callable[[str], bool]) -> Dropped:
-        """Drop what is older, but nothing of a job that is running."""
-        old = [item for item in self._droppable() if item[0] < before]
-        return self._drop(
-            (size, path, rows) for _age, size, path, rows, job in old if not (job and runs(job))
-        )
+    def _strangers(self, runs: Callable[[Job], bool]) -> Iterator[Path]:
+        for name, _size in list(_files(self.folder)):
+            if _NAME.fullmatch(name):
+                continue
+            if (writer := _writer_of(name)) is None:
+                yield self.folder / name
+            elif not runs(writer):
+                (self.folder / name).unlink(missing_ok=True)
+
+    def _damaged(self, refused: Path, runs: Callable[[Job], bool]) -> Iterator[Path]:
+        for name, _size in list(_files(refused)):
+            if (writer := _writer_of(name)) is not None:
+                if not runs(writer):
+                    (refused / name).unlink(missing_ok=True)
+            elif _refused(refused / name) is None:
+                yield refused / name
+
+    def expire(self, before: datetime, target: str) -> Dropped:
+        """Drop batches for a target that are older, but none that is spared."""
+        dropped = Dropped()
+        for entry in self.waiting():
+            if entry.target == target and entry.sweep < before and not self._spared(entry):
+                dropped += self._drop(entry.path, entry.size, entry.rows)
+        return dropped
+
+    def expire_put_aside(self, before: datetime) -> Dropped:
+        """Drop refused rows and bad files that are older. For whoever holds the lock of refused
+        rows.
+        """
+        dropped = Dropped()
+        for path, size in list(self._put_aside()):
+            with contextlib.suppress(FileNotFoundError):
+                if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
+                    dropped += self._drop(path, size, _rows_in(path))
+        return dropped
 
     def refuse(self, batch: Batch, number: int, refusals: Sequence[Refusal]) -> Path:
         """Keep refused rows of a batch with their reasons; a batch that is tried again has the
         same file.
         """
-        folder = self.folder / "refused"
-        make_folder(folder)
-        path = folder / f"{_name(batch, number).removesuffix('.batch')}.json"
-        document = {
-            "job": batch.job,
-            "sweep": batch.sweep.isoformat(),
-            "target": batch.target.as_dict(),
-            "refused": [
-                {"table": one.table, "reason": one.reason, "ilp": one.ilp, "cells": one.cells}
-                for one in refusals
-            ],
-        }
-        write_durably(path, json.dumps(document, indent=1).encode() + b"\n")
+        path = self.folder / "refused" / f"{_name(batch, number).removesuffix('.batch')}.json"
+        make_folder(path.parent)
+        _write_refused(path, batch.job, batch.sweep, batch.target, refusals)
         return path
 
     def refused(self) -> list[Refused]:
-        """Every file of refused rows that can be read, the oldest first."""
-        found = []
-        for path, size in _files(self.folder / "refused"):
-            if path.suffix != ".json":  # one that is being written
-                continue
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                found.append(_refused(path, size))
+        """Every file of refused rows, the oldest first."""
+        found = [
+            refused
+            for name, _size in _files(self.folder / "refused")
+            if _writer_of(name) is None
+            and (refused := _refused(self.folder / "refused" / name)) is not None
+        ]
         return sorted(found, key=lambda one: (one.sweep, one.path))
 
-    def bad(self) -> list[tuple[Path, int]]:
-        """The files in `bad/` with their sizes."""
-        return sorted(_files(self.folder / "bad"))
+    def bad(self) -> list[Path]:
+        """The files in `bad/`, and those in `refused/` that will go there."""
+        bad = [self.folder / "bad" / name for name, _size in _files(self.folder / "bad")]
+        return sorted([*bad, *self._damaged(self.folder / "refused", lambda _job: True)])
 
-    def retry(self, refused: Refused) -> tuple[int, int]:
-        """Make refused rows wait again → (rows that wait, rows that have no ILP and stay)."""
-        sendable = [one for one in refused.refusals if one.ilp is not None]
-        if sendable:
-            batch = Batch(refused.target, refused.job, refused.sweep, tuple(_parts(sendable)))
-            taken = {entry.number for entry in self.waiting() if entry.sweep == refused.sweep}
-            number = next(n for n in range(_RETRIED_FROM, 100_000) if n not in taken)
-            self.write(batch, number)
-        rest = [one for one in refused.refusals if one.ilp is None]
-        if not rest:
-            self.drop_refused(refused)
-        return len(sendable), len(rest)
+    def retry(self, refused: Refused) -> tuple[int, int, Dropped]:
+        """Make refused rows wait again → (rows that wait, rows that have no ILP and stay, what had
+        to go for it). For whoever holds the lock of refused rows.
+        """
+        again = [one for one in refused.refusals if one.ilp is not None]
+        stay = [one for one in refused.refusals if one.ilp is None]
+        dropped = Dropped()
+        if again:
+            batch = Batch(refused.target, refused.job, refused.sweep, tuple(_parts(again)))
+            _entry, dropped = self.write(batch, refused.number + RETRIED)
+            if stay:
+                _write_refused(refused.path, refused.job, refused.sweep, refused.target, stay)
+            else:
+                self.drop_refused(refused)
+        return len(again), len(stay), dropped
 
     def drop_refused(self, refused: Refused) -> None:
-        """Forget refused rows."""
+        """Forget refused rows. For whoever holds the lock of refused rows."""
         refused.path.unlink(missing_ok=True)
         sync_folder(refused.path.parent)
 
     def _make_room(self, size: int) -> Dropped:
         """Drop the oldest until a file of this size fits; look at the disk only when need be."""
-        if self._used is None or self._used + size > self._max_bytes:
-            items = self._droppable()
-            self._used = sum(item[1] for item in items)
-            over = self._used + size - self._max_bytes
-            doomed = []
-            for _age, item_size, path, rows, _job in items:
-                if over <= 0:
-                    break
-                doomed.append((item_size, path, rows))
-                over -= item_size
-            dropped = self._drop(doomed)
-        else:
-            dropped = Dropped()
-        self._used += size
-        return dropped
-
-    def _droppable(self) -> list[tuple[datetime, int, Path, int, str]]:
-        """Everything that takes room, from the oldest: (age, size, path, rows, job)."""
-        items = [
-            (entry.sweep, entry.size, entry.path, entry.rows, entry.job) for entry in self.waiting()
-        ]
-        for folder in ("refused", "bad"):
-            for path, size in _files(self.folder / folder):
-                with contextlib.suppress(FileNotFoundError):
-                    age = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                    items.append((age, size, path, 0, ""))
-        return sorted(items)
-
-    def _drop(self, items: Iterable[tuple[int, Path, int]]) -> Dropped:
         dropped = Dropped()
-        for size, path, rows in items:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-                dropped += Dropped(1, rows)
-                if self._used is not None:
-                    self._used -= size
+        if self._used is None or self._used + size > self._max_bytes:
+            waiting = self.waiting()
+            aside = sorted(self._put_aside(), key=lambda item: item[0].name)
+            self._used = sum(entry.size for entry in waiting) + sum(one for _path, one in aside)
+            items: list[tuple[str, Path, int, int | None]] = [
+                (e.name, e.path, e.size, e.rows) for e in waiting if not self._spared(e)
+            ]
+            items += [(path.name, path, one, None) for path, one in aside]
+            for _name, path, one, rows in sorted(items):
+                if self._used + size <= self._max_bytes:
+                    break
+                dropped += self._drop(path, one, _rows_in(path) if rows is None else rows)
+        self._count(size)
         return dropped
 
-    def _to_bad(self, path: Path) -> None:
+    def _count(self, size: int) -> None:
+        with self._lock:  # batches are written and removed in threads of their own
+            if self._used is not None:
+                self._used += size
+
+    def _put_aside(self) -> Iterator[tuple[Path, int]]:
+        """What takes room beside batches: path and size."""
+        for folder in (self.folder / "refused", self.folder / "bad"):
+            for name, size in _files(folder):
+                yield folder / name, size
+
+    def _drop(self, path: Path, size: int, rows: int) -> Dropped:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return Dropped()
+        self._count(-size)
+        return Dropped(1, rows)
+
+    def _to_bad(self, path: Path) -> bool:
+        """Move a file to `bad/`, over none that is there → whether it was still to be moved."""
         folder = self.folder / "bad"
         make_folder(folder)
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(path, folder / path.name)
+        for number in itertools.count():
+            to = folder / (f"{path.name}.{number}" if number else path.name)
+            if not os.path.lexists(to):
+                break
+        try:
+            os.replace(path, to)
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def _name(batch: Batch, number: int) -> str:
@@ -394,8 +331,8 @@ def _name(batch: Batch, number: int) -> str:
     return f"{microseconds:020d}-{number:05d}-{batch.rows}-{batch.target.mark}-{batch.job}.batch"
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Path and size of every file of a folder that may not be there; folders are no files."""
+def _files(folder: Path) -> Iterator[tuple[str, int]]:
+    """Name and size of every file of a folder that may not be there; folders are no files."""
     try:
         listing = os.scandir(folder)
     except FileNotFoundError:
@@ -404,32 +341,58 @@ def _files(folder: Path) -> Iterator[tuple[Path, int]]:
         for item in listing:
             with contextlib.suppress(FileNotFoundError):  # gone since it was listed
                 if not item.is_dir(follow_symlinks=False):
-                    yield Path(item.path), item.stat(follow_symlinks=False).st_size
+                    yield item.name, item.stat(follow_symlinks=False).st_size
 
 
-def _writer_of(path: Path) -> str | None:
+def _writer_of(name: str) -> Job | None:
     """The job that writes, or wrote, this file aside; None for another file."""
-    name = path.name.removeprefix(".")
-    if not name.endswith(".tmp"):
+    match = _ASIDE.fullmatch(name)
+    return None if match is None else Job(match["job"], match["target"])
+
+
+def _rows_in(path: Path) -> int:
+    """How many rows go with a file of `refused/` or `bad/`."""
+    if (refused := _refused(path)) is not None:
+        return len(refused.refusals)
+    match = _NAME.match(path.name)
+    return int(match["rows"]) if match else 0
+
+
+def _write_refused(
+    path: Path, job: str, sweep: datetime, target: Target, refusals: Sequence[Refusal]
+) -> None:
+    document = {
+        "job": job,
+        "sweep": sweep.isoformat(),
+        "target": target.as_dict(),
+        "refused": [
+            {"table": one.table, "reason": one.reason, "ilp": one.ilp, "cells": one.cells}
+            for one in refusals
+        ],
+    }
+    write_durably(path, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def _refused(path: Path) -> Refused | None:
+    """What a file of refused rows holds; None where it is none, or cannot be read."""
+    match = _REFUSED.fullmatch(path.name)
+    if match is None:
         return None
-    stem = name.removesuffix(".tmp").removesuffix(".json").removesuffix(".batch")
-    match = _NAME.fullmatch(f"{stem}.batch")
-    return None if match is None else match["job"]
-
-
-def _refused(path: Path, size: int) -> Refused:
-    said = json.loads(path.read_bytes())
-    return Refused(
-        datetime.fromisoformat(said["sweep"]),
-        said["job"],
-        Target.of(said["target"]),
-        tuple(
-            Refusal(one["table"], one["reason"], one["ilp"], one["cells"])
-            for one in said["refused"]
-        ),
-        size,
-        path,
-    )
+    try:
+        said = json.loads(path.read_bytes())
+        return Refused(
+            datetime.fromisoformat(said["sweep"]),
+            int(match["number"]),
+            said["job"],
+            Target.of(said["target"]),
+            tuple(
+                Refusal(one["table"], one["reason"], one["ilp"], one["cells"])
+                for one in said["refused"]
+            ),
+            path,
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _parts(refusals: Sequence[Refusal]) -> Iterator[Part]:

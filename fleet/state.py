@@ -2,10 +2,11 @@
 
 ```
 STATE/
-  locks/run-NAME.lock       held while a job of that --name runs
-  locks/drain-TARGET.lock   held while the backlog for a QuestDB is sent
-  sweeps/NAME               the timestamps of the job's last sweeps
-  spool/                    see `fleet.spool`
+  locks/run-NAME-TARGET.lock   held while a job of that --name runs
+  locks/drain-TARGET.lock      held while the backlog for a QuestDB is sent
+  locks/refused.lock           held while refused rows are tried again or dropped
+  sweeps/NAME-TARGET           the timestamps of the job's last sweeps
+  spool/                       see `fleet.spool`
 ```
 
 Locks are the kernel's, on the open file (fcntl(2), "open file description locks"): they end with
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from fleet.errors import Locked
 
@@ -50,6 +52,13 @@ def default_folder(environ: Mapping[str, str]) -> str:
     return os.path.join(base, "fleet") if os.path.isabs(base) else ""
 
 
+class Job(NamedTuple):
+    """What runs once at a time: a `--name`, and the mark of where its rows go."""
+
+    name: str
+    target: str
+
+
 class State:
     """One state directory. Folders are made when something is first put into them, for their
     owner alone; `OSError` tells that they cannot be.
@@ -64,41 +73,52 @@ class State:
         return self.folder / "spool"
 
     @contextlib.contextmanager
-    def run_lock(self, name: str, wait_s: float = 0.0) -> Iterator[None]:
+    def run_lock(self, job: Job, wait_s: float = 0.0) -> Iterator[None]:
         """One run of a job at a time; raises `Locked` when another has it after `wait_s`."""
         give_up = time.monotonic() + wait_s
-        while (fd := _locked(self._run_lock(name))) is None:
+        while (fd := _locked(self._run_lock(job))) is None:
             if time.monotonic() >= give_up:
                 waits = "" if wait_s else " (--wait-lock SECONDS waits for its end)"
                 raise Locked(
-                    f"another run of the job {name!r} is under way: {self._holder(name)}{waits}"
+                    f"another run of the job {job.name!r} is under way: {self._holder(job)}{waits}"
                 )
             time.sleep(_LOCK_POLL_S)
         with _holding(fd):
             yield
 
-    def runs(self, name: str) -> bool:
+    def runs(self, job: Job) -> bool:
         """Whether a run of this job is under way, this process's own among them."""
-        return _is_locked(self._run_lock(name))
+        return _is_locked(self._run_lock(job))
 
     @contextlib.contextmanager
     def drain_lock(self, target: str) -> Iterator[bool]:
         """Whether the backlog for a target is ours to send; never waits."""
-        fd = _locked(self.folder / "locks" / f"drain-{target}.lock")
+        with self._lock(f"drain-{target}") as ours:
+            yield ours
+
+    @contextlib.contextmanager
+    def refused_lock(self) -> Iterator[bool]:
+        """Whether refused rows are ours to try again or to drop; never waits."""
+        with self._lock("refused") as ours:
+            yield ours
+
+    @contextlib.contextmanager
+    def _lock(self, name: str) -> Iterator[bool]:
+        fd = _locked(self.folder / "locks" / f"{name}.lock")
         if fd is None:
             yield False
             return
         with _holding(fd):
             yield True
 
-    def new_sweep(self, name: str, now: Callable[[], datetime]) -> datetime:
+    def new_sweep(self, job: Job, now: Callable[[], datetime]) -> datetime:
         """A time that no sweep of this job has had: now, or the next free microsecond.
 
         It is on disk before it is used, so a clock that is set back, or stands still, never makes
         two sweeps one. Other jobs' sweeps have rows of their own in `fleetSweep`; that two of them
         visit one host in the same microsecond is left to chance.
         """
-        file = self.folder / "sweeps" / name
+        file = self.folder / "sweeps" / f"{job.name}-{job.target}"
         taken = _times(file)
         moment = now()
         microseconds = (moment - _EPOCH) // _MICROSECOND
@@ -109,13 +129,13 @@ class State:
         write_durably(file, "".join(f"{one}\n" for one in kept).encode())
         return _EPOCH + timedelta(microseconds=microseconds)
 
-    def _run_lock(self, name: str) -> Path:
-        return self.folder / "locks" / f"run-{name}.lock"
+    def _run_lock(self, job: Job) -> Path:
+        return self.folder / "locks" / f"run-{job.name}-{job.target}.lock"
 
-    def _holder(self, name: str) -> str:
+    def _holder(self, job: Job) -> str:
         """Who holds a job's lock, by what it wrote there, as far as that can be read."""
         try:
-            said = json.loads(self._run_lock(name).read_text())
+            said = json.loads(self._run_lock(job).read_text())
             age_s = (datetime.now(UTC) - datetime.fromisoformat(said["since"])).total_seconds()
             return f"pid {int(said['pid'])}, for {max(0.0, age_s):.0f} s"
         except (OSError, ValueError, KeyError, TypeError):

@@ -8,14 +8,18 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fleet.batch import Batch, Target
 from fleet.ilp import Part
-from fleet.spool import Batch, Entry, Spool, Target
+from fleet.interruption import TOGETHER_S
+from fleet.spool import Entry, Spool
+from fleet.state import Job
 from tests.command import FLEET
 from tests.lab.inventory import write_inventory
 from tests.lab.lab import Lab, free_port
@@ -349,6 +353,11 @@ class Stage:
         scheme, host, port = re.findall(r"^(https?)::addr=([^:;]+):([0-9]+)", self.conf)[0]
         return Target(scheme, host, int(port), tuple(self.tables))
 
+    @property
+    def job(self) -> Job:
+        """The key of the lock."""
+        return Job("fleet", self.target.mark)
+
     def batch(self, rows: int, *, age_s: int, first: int = 0, cells: str = "pids=1i") -> Batch:
         """Rows of `containerStats` of an earlier sweep, of a host named `old`."""
         sweep = datetime.now(UTC).replace(microsecond=first % 1_000_000) - timedelta(seconds=age_s)
@@ -405,6 +414,8 @@ def fill(folder: Path) -> Path:
 
 
 def interrupt(process: "subprocess.Popen[str]", *numbers: signal.Signals) -> None:
-    """Send signals, one right after the other."""
-    for number in numbers:
+    """Send signals, one after the other, and far enough from each other to be two."""
+    for position, number in enumerate(numbers):
+        if position:
+            time.sleep(TOGETHER_S + 0.1)
         process.send_signal(number)

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from fleet.batch import Target
 from fleet.cli import _exit_status, _fleet
 from fleet.collect import Outcome
 from fleet.delivery import Report
@@ -17,7 +18,7 @@ from fleet.inventory import Host
 from fleet.report import SORTS
 from fleet.settings import MaxFailed, Settings
 from fleet.spool import Spool
-from fleet.state import State
+from fleet.state import Job, State
 from fleet.status import Status
 from fleet.tables import Sweep
 from fleet.visit import Visit
@@ -159,7 +160,8 @@ def test_a_second_run_is_told_of_the_first(tmp_path):
     state = tmp_path / "state"
     words = ["-i", inventory, "--state-dir", state]
     words += ["--questdb", "http::addr=127.0.0.1:1;retry_timeout=0;"]
-    with State(state).run_lock("fleet"):
+    target = Target("http", "127.0.0.1", 1, ("containerStats", "hostStatus", "fleetSweep"))
+    with State(state).run_lock(Job("fleet", target.mark)):
         run = fleet("collect", *words)
         assert (run.returncode, run.stdout) == (6, "")
         assert re.fullmatch(
@@ -173,6 +175,7 @@ def test_a_second_run_is_told_of_the_first(tmp_path):
         assert not (state / "spool").exists()
         assert fleet("snapshot", "-i", inventory).returncode == 5
         assert fleet("collect", "--name", "other", *words).returncode == 5
+        assert fleet("collect", "--table", "other", *words).returncode == 5, "another target"
     assert len(list((state / "spool").glob("*-other.batch"))) >= 1
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from fleet import collect
-from fleet.delivery import Report
+from fleet.delivery import Report, target_of
 from fleet.errors import Locked, SchemaError
 from fleet.inventory import Host
 from fleet.questdb_conf import parse_conf
 from fleet.settings import Settings
-from fleet.state import State
+from fleet.state import Job, State
 from fleet.status import Status
 from fleet.visit import failure
 from tests.command import FLEET
@@ -111,13 +111,15 @@ def test_collect_keeps_what_nobody_takes(tmp_path):
 def test_collect_visits_nobody_while_another_run_does(tmp_path):
     """Nor does it ask QuestDB anything."""
     told = []
-    with questdb_double() as double, State(tmp_path).run_lock("fleet"):
-        with pytest.raises(Locked):
-            collect.collect(HOSTS, _settings(double.conf, tmp_path), told.append)
-        assert (told, double.asked) == ([], [])
-        outcome = collect.collect(
-            HOSTS, _settings(double.conf, tmp_path, name="other"), told.append
-        )
+    with questdb_double() as double:
+        settings = _settings(double.conf, tmp_path)
+        job = Job("fleet", target_of(settings).mark)
+        other = _settings(double.conf, tmp_path, name="other")
+        with State(tmp_path).run_lock(job):
+            with pytest.raises(Locked):
+                collect.collect(HOSTS, settings, told.append)
+            assert (told, double.asked) == ([], [])
+            outcome = collect.collect(HOSTS, other, told.append)
         assert outcome.report == Report(sent=6)
 
 

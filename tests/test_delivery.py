@@ -1,5 +1,6 @@
 """A run's rows by way of the spool to QuestDB, and what becomes of them where that is not to be."""
 
+import os
 import signal
 import socket
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from fleet import keeper as keeper_module
+from fleet.batch import Batch
 from fleet.delivery import Delivery, Report, target_of
 from fleet.errors import QuestDBUnreachable
 from fleet.ilp import Part
@@ -22,8 +24,8 @@ from fleet.questdb_conf import parse_conf
 from fleet.schema import ensure, suspended
 from fleet.settings import Settings
 from fleet.sources import Sample
-from fleet.spool import Batch, Entry, Spool
-from fleet.state import State
+from fleet.spool import Entry, Refusal, Spool
+from fleet.state import Job, State
 from fleet.status import Status
 from fleet.tables import Sweep, TableNames, schema_of
 from fleet.visit import Visit
@@ -263,9 +265,11 @@ def test_other_targets_and_other_runs_are_left_alone(double: Double, tmp_path: P
         run.leave(8, job="busy"),
     ]
     run.leave(9, job="idle")
-    with State(tmp_path).run_lock("busy"):
-        assert run.whole() == Report(sent=6, drained=2)
-    assert sorted(run.spool.waiting()) == sorted(left)
+    with State(tmp_path).run_lock(Job("busy", target_of(run.settings).mark)):
+        report = run.whole()
+    assert (report.sent, report.drained, report.waiting, report.lines) == (6, 2, 0, ())
+    assert report.elsewhere == 6
+    assert {entry.name for entry in run.spool.waiting()} == {entry.name for entry in left}
 
 
 def test_one_drains_at_a_time(double: Double, tmp_path: Path) -> None:
@@ -401,12 +405,12 @@ def test_what_is_neither_kept_nor_taken_is_lost(tmp_path: Path, trouble: str | N
 
 
 def test_refused_rows_of_a_disk_that_is_full_are_told(double: Double, tmp_path: Path) -> None:
-    """They are in nobody's hands: counted as refused, kept nowhere."""
+    """They are in nobody's hands: counted as refused, and said to be lost."""
     (tmp_path / "spool").write_text("somebody's file")
     double.refuses = lambda line: "no" if "host=db1" in line else None
     report = Run(double.conf, tmp_path).whole()
     assert (report.sent, report.refused) == (5, 1)
-    assert any("1 row of hostStatus refused, kept in nowhere: " in line for line in report.lines)
+    assert any("1 row of hostStatus refused, and lost, for they " in line for line in report.lines)
 
 
 def test_foreign_and_bad_files_block_nobody(double: Double, tmp_path: Path) -> None:
@@ -445,6 +449,66 @@ def test_an_old_backlog_that_can_be_sent_is_sent(double: Double, tmp_path: Path)
     run.leave(200_000)
     report = run.whole()
     assert (report.drained, report.lost) == (2, 0)
+
+
+def test_an_old_backlog_that_nobody_tried_to_send_stays(double: Double, tmp_path: Path) -> None:
+    """Told to leave it, another being at it, interrupted, for another target: it is not dropped."""
+    old = {"spool_max_age_s": 60.0}
+    run = Run(double.conf, tmp_path, drain_s=0.0, **old)
+    run.leave(200_000)
+    run.leave(200_001, host="elsewhere")
+    report = run.whole()
+    assert (report.waiting, report.lost) == (2, 0)
+    run = Run(double.conf, tmp_path, **old)
+    with run.state.drain_lock(target_of(run.settings).mark):
+        assert run.whole().lost == 0
+    run.noted.handle(signal.SIGTERM, None)
+    assert run.whole().lost == 0
+    with nobody() as conf:
+        assert Run(conf, tmp_path, publish_timeout_s=0.0, **old).whole().lost == 0
+    names = {entry.rows for entry in run.spool.waiting() if entry.sweep != NOW}
+    assert (names, len(run.spool.waiting())) == ({2}, 3)
+
+
+def test_old_refused_rows_are_dropped_and_counted(double: Double, tmp_path: Path) -> None:
+    """They do not lie there for ever, and do not go unsaid."""
+    run = Run(double.conf, tmp_path, spool_max_age_s=86_400.0)
+    entry = run.leave(5)
+    refused = run.spool.refuse(entry.read(), 1, [Refusal(HOSTS, "no", "x")] * 3)
+    run.spool.remove([entry])
+    os.utime(refused, (0, 0))
+    report = run.whole()
+    assert (report.sent, report.lost) == (6, 3)
+    assert report.lines == ("3 rows dropped with 1 file of the spool: --spool-max-age",)
+
+
+def test_rows_of_this_run_make_no_room_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep larger than --spool-max-bytes is kept whole."""
+    monkeypatch.setattr(keeper_module, "BATCH_MAX_ROWS", 10)
+    monkeypatch.setattr(keeper_module, "HOLD_S", 3600.0)
+    samples = tuple(Sample(f"{n:064x}", f"c{n}" * 4000) for n in range(9))
+    visits = [replace(down(f"h{n}"), samples=samples) for n in range(20)]
+    with nobody() as conf:
+        run = Run(conf, tmp_path, publish_timeout_s=0.0, spool_max_bytes=2**20)
+        report = run.whole(*visits)
+    assert (report.kept, report.lost) == (201, 0)
+    assert sum(entry.size for entry in run.spool.waiting()) > 2**20
+
+
+def test_own_files_that_vanish_are_lost(tmp_path: Path) -> None:
+    """Nobody else sends them, so whoever removed them removed rows: counted, and said."""
+    with nobody() as conf:
+        run = Run(conf, tmp_path, publish_timeout_s=0.2)
+        delivery = run.begin()
+        sweep = run.sweep()
+        delivery.add(sweep.visits[1])
+        poll(lambda: len(run.spool.waiting()) == 1, 20, "a batch")
+        run.spool.remove(run.spool.waiting())
+        report = delivery.finish(sweep, run.noted)
+    assert (report.kept, report.lost) == (1, 1)
+    assert report.lines[1].startswith("1 row lost: QuestDB at ")
 
 
 def test_what_makes_it_too_large_is_dropped_and_counted(tmp_path: Path) -> None:
@@ -495,7 +559,8 @@ def test_a_signal_leaves_the_backlog_where_it_is(double: Double, tmp_path: Path)
     run.noted.handle(signal.SIGINT, None)
     report = run.whole()
     assert (report.sent + report.kept, report.lost) == (6, 0)
-    assert report.drained + report.waiting == 2
+    assert report.drained == 0
+    assert [entry.rows for entry in run.spool.waiting() if entry.sweep != NOW] == [2]
 
 
 def test_a_bug_of_the_keepers_is_not_hidden(double: Double, tmp_path: Path) -> None:

@@ -344,7 +344,7 @@ def test_row_refused(stage, street, row):
 
 @fault("400 for more than 100 rows of a batch")
 def test_more_than_a_hundred_rows_refused(stage, row):
-    """That is no matter of single rows: nothing is moved, and nothing more is sent."""
+    """That is no matter of single rows: nothing is moved, and nobody is held up by it."""
     stage.sql(
         "CREATE TABLE {C} (host SYMBOL, container SYMBOL, pids INT, timestamp TIMESTAMP) "
         "TIMESTAMP(timestamp) PARTITION BY DAY WAL"
@@ -896,7 +896,9 @@ def test_lock_of_a_dead_process(stage, street, row):
     street.wait_visits(HOSTS)
     process.kill()
     process.wait(20)
-    assert str(process.pid) in (stage.state / "locks/run-fleet.lock").read_text()
+    assert (
+        str(process.pid) in (stage.state / f"locks/run-fleet-{stage.job.target}.lock").read_text()
+    )
     street.release()
     stage.said(row, stage.run())
     stage.holds(SWEEP)
@@ -1158,7 +1160,7 @@ def test_published_snapshot_goes_the_same_road(stage):
     assert run.returncode == 4
     assert len(run.stdout.splitlines()) == SWEEP[0]
     assert f"{ALL} rows kept in the spool: " in run.stderr
-    with State(stage.state).run_lock("fleet"):
+    with State(stage.state).run_lock(stage.job):
         assert stage.run(*words, command="snapshot").returncode == 6
     stage.relay.heals()
     stage.heals(2)
@@ -1170,6 +1172,6 @@ def test_plain_snapshot_has_nothing_to_do_with_it(stage):
     assert run.returncode == 0, run.stderr
     assert not stage.state.exists()
     assert stage.relay.requests == []
-    with State(stage.state).run_lock("fleet"):
+    with State(stage.state).run_lock(stage.job):
         assert stage.run().returncode == 6
         assert stage.run(command="snapshot").returncode == 0

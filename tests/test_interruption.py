@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from fleet.interruption import ENDING, Interruption, interruption, survive_hangup
+from fleet.interruption import ENDING, TOGETHER_S, Interruption, interruption, survive_hangup
 
 RUN = """
 import os, signal, sys, time
@@ -65,11 +65,14 @@ def test_the_first_is_noted(number: signal.Signals) -> None:
 @pytest.mark.parametrize("first", ENDING)
 @pytest.mark.parametrize("second", ENDING)
 def test_the_second_ends_it_at_once(first: signal.Signals, second: signal.Signals) -> None:
-    """Whatever goes on; the exit status is that of the second."""
+    """Whatever goes on; the exit status is that of the second. What comes together is one."""
     with run(then="wait") as process:
         process.send_signal(first)
         assert process.stdout
         assert process.stdout.readline().startswith(f"{first} ")
+        process.send_signal(second)  # as timeout(1) does: to the process, and to its group
+        time.sleep(TOGETHER_S + 0.1)
+        assert process.poll() is None
         started = time.monotonic()
         process.send_signal(second)
         out, err = process.communicate(timeout=60)

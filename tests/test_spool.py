@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.batch import FORMAT, Batch, Target, _checksum
 from fleet.errors import BadBatch
 from fleet.ilp import Part
-from fleet.spool import FORMAT, Batch, Dropped, Entry, Refusal, Spool, Target, _checksum
-from fleet.state import make_folder, write_durably
+from fleet.spool import Dropped, Entry, Refusal, Spool
+from fleet.state import Job, make_folder, write_durably
 from tests.test_tables import NOW
 
 TARGET = Target("http", "db", 9000, ("containerStats", "hostStatus", "fleetSweep"))
@@ -34,7 +35,7 @@ def batch(
     return Batch(target, job, sweep, (Part("hostStatus", COLUMNS, body, rows),))
 
 
-def nobody_runs(_job: str) -> bool:
+def nobody_runs(_job: Job) -> bool:
     """No job is under way."""
     return False
 
@@ -87,10 +88,11 @@ def test_a_name_says_what_the_header_says(written: Batch, number: int) -> None:
     """Sweep, number, rows, target and job stand in it, to be counted without reading."""
     from fleet.spool import _name
 
-    entry = Entry.of(Path("/spool") / _name(written, number), 17)
+    entry = Entry.of("/spool", _name(written, number), 17)
     assert entry is not None
     assert (entry.sweep, entry.number, entry.rows) == (written.sweep, number, written.rows)
-    assert (entry.job, entry.target, entry.size) == (written.job, written.target.mark, 17)
+    assert (entry.job, entry.target) == (Job(written.job, entry.target), written.target.mark)
+    assert (entry.size, entry.path.parent) == (17, Path("/spool"))
 
 
 def test_a_file_can_be_read_by_people() -> None:
@@ -199,7 +201,8 @@ def test_no_folder_is_no_batch(spool: Spool) -> None:
     assert spool.refused() == []
     assert spool.bad() == []
     assert spool.tidy(nobody_runs) == []
-    assert spool.expire(NOW, nobody_runs) == Dropped()
+    assert spool.expire(NOW, TARGET.mark) == Dropped()
+    assert spool.expire_put_aside(NOW) == Dropped()
     assert not spool.folder.exists()
 
 
@@ -208,7 +211,7 @@ def test_the_oldest_sweep_is_the_first(spool: Spool) -> None:
     written = [(3, 1), (1, 10_000), (1, 2), (2, 1), (0, 99)]
     for sweep, number in written:
         spool.write(batch(sweep, job=f"job{sweep}"), number)
-    assert [(entry.job, entry.number) for entry in spool.waiting()] == [
+    assert [(entry.job.name, entry.number) for entry in spool.waiting()] == [
         ("job0", 99),
         ("job1", 2),
         ("job1", 10_000),
@@ -286,16 +289,14 @@ def test_what_was_sent_makes_room(tmp_path: Path) -> None:
 
 
 def test_refused_and_bad_files_take_room_as_well(spool: Spool, tmp_path: Path) -> None:
-    """What nobody looks at does not grow for ever; its rows were counted when it came there."""
+    """What nobody looks at does not grow for ever; what goes is counted, row by row."""
     entry, _ = spool.write(batch(0, fill=100_000), 1)
     spool.put_away(entry)
     refusal = Refusal("hostStatus", "no", "x" * 100_000)
     refused = spool.refuse(batch(1), 1, [refusal])
-    (bad, _size) = spool.bad()[0]
-    for path in (bad, refused):
-        os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    assert refused.parent != spool.bad()[0].parent
     tight = Spool(spool.folder, 310_000)
-    assert tight.write(batch(2, fill=100_000), 1)[1] == Dropped(2, 0)
+    assert tight.write(batch(2, fill=100_000), 1)[1] == Dropped(2, 4)
     assert [entry.sweep.minute for entry in tight.waiting()] == [2]
     assert (tight.bad(), tight.refused()) == ([], [])
 
@@ -310,19 +311,24 @@ def test_a_batch_larger_than_the_spool_is_kept_all_the_same(tmp_path: Path) -> N
 
 
 def test_the_old_expire(spool: Spool) -> None:
-    """Batches by their sweep, refused and bad files by the day they came; what is younger stays."""
+    """Batches of a target by their sweep, refused and bad files by the day they came; what is
+    younger stays, and what is for another target.
+    """
     for sweep in range(4):
         spool.write(batch(sweep), 1)
     spool.put_away(spool.write(batch(10), 1)[0])
     spool.refuse(batch(11), 1, [Refusal("hostStatus", "no", "x")])
-    assert spool.expire(NOW + timedelta(minutes=2), nobody_runs).files >= 2
-    assert [entry.sweep.minute for entry in spool.waiting()] == [2, 3]
+    spool.write(batch(0, target=ELSEWHERE), 1)
+    late = NOW + timedelta(minutes=2)
+    assert spool.expire(late, TARGET.mark) == Dropped(2, 6)
+    assert [entry.sweep.minute for entry in spool.waiting()] == [0, 2, 3]
+    assert spool.expire_put_aside(NOW) == Dropped()
     for path in spool.folder.rglob("*"):
         if path.parent.name in ("bad", "refused"):
             os.utime(path, (0, 0))
-    assert spool.expire(NOW, nobody_runs).rows == 0
+    assert spool.expire_put_aside(NOW) == Dropped(2, 4)
     assert (spool.bad(), spool.refused()) == ([], [])
-    assert len(spool.waiting()) == 2
+    assert len(spool.waiting()) == 3
 
 
 def test_batches_of_a_run_under_way_do_not_expire(spool: Spool) -> None:
@@ -330,8 +336,30 @@ def test_batches_of_a_run_under_way_do_not_expire(spool: Spool) -> None:
     spool.write(batch(0, job="busy"), 1)
     spool.write(batch(0, job="idle"), 1)
     late = NOW + timedelta(days=1)
-    assert spool.expire(late, lambda job: job == "busy") == Dropped(1, 3)
-    assert [entry.job for entry in spool.waiting()] == ["busy"]
+    spool = Spool(spool.folder, LARGE, lambda entry: entry.job.name == "busy")
+    assert spool.expire(late, TARGET.mark) == Dropped(1, 3)
+    assert [entry.job.name for entry in spool.waiting()] == ["busy"]
+
+
+def test_what_is_spared_does_not_make_room(tmp_path: Path) -> None:
+    """Somebody is about to send it: rather the spool grows."""
+    size = len(batch(fill=100_000).encoded())
+    spool = Spool(tmp_path, 2 * size, lambda entry: entry.sweep.minute < 2)
+    for sweep in range(4):
+        spool.write(batch(sweep, fill=100_000), 1)
+    assert [entry.sweep.minute for entry in spool.waiting()] == [0, 1, 3]
+
+
+def test_a_retry_that_is_begun_twice_is_one(spool: Spool) -> None:
+    """Killed after the batch was written, before the refused file went: the same batch again."""
+    spool.refuse(batch(1), 1, REFUSALS[:1])
+    (refused,) = spool.refused()
+    whole = refused.path.read_bytes()
+    spool.retry(refused)
+    refused.path.write_bytes(whole)
+    (again,) = spool.refused()
+    spool.retry(again)
+    assert [entry.rows for entry in spool.waiting()] == [1]
 
 
 # --- what is not ours
@@ -345,8 +373,8 @@ def test_foreign_files_are_moved_and_batches_stay(spool: Spool) -> None:
     (spool.folder / "link").symlink_to("/nonexistent")
     (spool.folder / "folder").mkdir()
     moved = spool.tidy(nobody_runs)
-    assert sorted(path.name for path in moved) == [".hidden", "link", "notes.txt"]
-    assert sorted(path.name for path, _ in spool.bad()) == [".hidden", "link", "notes.txt"]
+    assert sorted(moved) == [".hidden", "link", "notes.txt"]
+    assert sorted(path.name for path in spool.bad()) == [".hidden", "link", "notes.txt"]
     assert spool.waiting() == [entry]
     assert (spool.folder / "folder").is_dir()
     assert spool.tidy(nobody_runs) == []
@@ -360,7 +388,7 @@ def test_interrupted_writes_are_removed(spool: Spool) -> None:
     idle = [path.with_name(path.name.replace("-busy.", "-idle.")) for path in asides]
     for path in (*asides, *idle):
         path.write_bytes(b"half")
-    assert spool.tidy(lambda job: job == "busy") == []
+    assert spool.tidy(lambda job: job.name == "busy") == []
     assert all(path.exists() for path in asides)
     assert not any(path.exists() for path in idle)
     assert spool.tidy(nobody_runs) == []
@@ -370,13 +398,15 @@ def test_interrupted_writes_are_removed(spool: Spool) -> None:
 
 
 def test_a_bad_file_is_put_away(spool: Spool) -> None:
-    """It keeps its name, waits no more, and another of its name replaces it."""
-    for _ in range(2):
+    """It keeps its name and waits no more; one that had the name before stays as well."""
+    for copies in range(1, 3):
         entry, _ = spool.write(batch(), 1)
         entry.path.write_bytes(b"changed")
         spool.put_away(entry)
         assert spool.waiting() == []
-        assert [(path.name, size) for path, size in spool.bad()] == [(entry.path.name, 7)]
+        names = [entry.name, f"{entry.name}.1"][:copies]
+        assert [path.name for path in spool.bad()] == names
+        assert {path.read_bytes() for path in spool.bad()} == {b"changed"}
 
 
 # --- refused rows
@@ -396,21 +426,26 @@ def test_refused_rows_are_kept_with_their_reasons(spool: Spool) -> None:
     (found,) = spool.refused()
     assert found.refusals == REFUSALS
     assert (found.sweep, found.job, found.target) == (batch(1).sweep, "fleet", TARGET)
-    assert (found.path, found.size) == (path, path.stat().st_size)
+    assert (found.path, found.number) == (path, 3)
     spool.drop_refused(found)
     spool.drop_refused(found)
     assert spool.refused() == []
 
 
 def test_refused_rows_are_listed_from_the_oldest(spool: Spool) -> None:
-    """What cannot be read is passed over; a write that was interrupted is no file."""
+    """What cannot be read is bad, and said to be; a write that was interrupted is no file."""
     for sweep in (3, 1, 2):
         spool.refuse(batch(sweep), 1, REFUSALS[:1])
     folder = spool.folder / "refused"
     whole = spool.refused()[0].path
     (folder / f".{whole.name}.tmp").write_bytes(whole.read_bytes())
-    (folder / "torn.json").write_bytes(whole.read_bytes()[:-20])
+    torn = whole.name.replace("-00001-", "-00002-")
+    (folder / torn).write_bytes(whole.read_bytes()[:-20])
     (folder / "other.json").write_text("[1]")
+    assert [one.sweep.minute for one in spool.refused()] == [1, 2, 3]
+    assert sorted(path.name for path in spool.bad()) == [torn, "other.json"]
+    assert sorted(spool.tidy(nobody_runs)) == [torn, "other.json"]
+    assert {path.parent.name for path in spool.bad()} == {"bad"}
     assert [one.sweep.minute for one in spool.refused()] == [1, 2, 3]
 
 
@@ -419,7 +454,7 @@ def test_refused_rows_can_wait_again(spool: Spool) -> None:
     spool.write(batch(1), 1)
     spool.refuse(batch(1), 1, REFUSALS)
     (refused,) = spool.refused()
-    assert spool.retry(refused) == (2, 1)
+    assert spool.retry(refused) == (2, 1, Dropped())
     first, again = spool.waiting()
     assert (first.number, again.sweep, again.rows) == (1, refused.sweep, 2)
     made = again.read()
@@ -429,7 +464,8 @@ def test_refused_rows_can_wait_again(spool: Spool) -> None:
         "hostStatus": "hostStatus,host=a é=1 17\n",
         "containerStats": "containerStats,host=a\\ b cpu=1 17\n",
     }
-    assert len(spool.refused()) == 1
+    (rest,) = spool.refused()
+    assert rest.refusals == REFUSALS[2:]
 
 
 def test_refused_rows_that_wait_again_are_refused_no_more(spool: Spool) -> None:
@@ -437,7 +473,7 @@ def test_refused_rows_that_wait_again_are_refused_no_more(spool: Spool) -> None:
     spool.refuse(batch(1), 1, REFUSALS[:1])
     spool.refuse(batch(1), 2, REFUSALS[1:2])
     for refused in spool.refused():
-        assert spool.retry(refused) == (1, 0)
+        assert spool.retry(refused) == (1, 0, Dropped())
     assert spool.refused() == []
     assert [entry.rows for entry in spool.waiting()] == [1, 1]
 
@@ -446,7 +482,7 @@ def test_rows_without_ilp_stay_refused(spool: Spool) -> None:
     """There is nothing to send; only dropping them ends it."""
     spool.refuse(batch(1), 1, REFUSALS[2:])
     (refused,) = spool.refused()
-    assert spool.retry(refused) == (0, 1)
+    assert spool.retry(refused) == (0, 1, Dropped())
     assert (spool.waiting(), len(spool.refused())) == ([], 1)
 
 

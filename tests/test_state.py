@@ -18,10 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import Locked
-from fleet.state import SWEEPS_KEPT, State, default_folder, make_folder, write_durably
+from fleet.state import SWEEPS_KEPT, Job, State, default_folder, make_folder, write_durably
 from tests.lab.waiting import poll
 
 NOW = datetime(2026, 11, 23, 3, 0, 0, 123456, tzinfo=UTC)
+
+X, N, NIGHTLY = (Job(name, "1f3a90c2") for name in ("x", "n", "nightly"))
 
 
 # --- where it is
@@ -67,28 +69,31 @@ def test_folders_are_for_their_owner(tmp_path: Path) -> None:
     state = State(tmp_path / "a" / "b")
     assert state.spool == tmp_path / "a" / "b" / "spool"
     assert not (tmp_path / "a").exists()
-    with state.run_lock("x"):
+    with state.run_lock(Job("x", "1f3a90c2")):
         pass
     for folder in (tmp_path / "a", state.folder, state.folder / "locks"):
         assert folder.stat().st_mode & 0o777 == 0o700
-    assert (state.folder / "locks/run-x.lock").stat().st_mode & 0o777 == 0o600
+    assert (state.folder / "locks/run-x-1f3a90c2.lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """The caller hears of it from the system."""
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="Not a directory"), State(tmp_path / "file").run_lock("x"):
+    with (
+        pytest.raises(OSError, match="Not a directory"),
+        State(tmp_path / "file").run_lock(Job("x", "1f3a90c2")),
+    ):
         pass
     with pytest.raises(OSError, match="Not a directory"):
-        State(tmp_path / "file").new_sweep("x", lambda: NOW)
+        State(tmp_path / "file").new_sweep(Job("x", "1f3a90c2"), lambda: NOW)
 
 
 # --- locks
 
 HOLD = """
 import sys
-from fleet.state import State
-with State(sys.argv[1]).run_lock("nightly"):
+from fleet.state import Job, State
+with State(sys.argv[1]).run_lock(Job("nightly", "1f3a90c2")):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -114,7 +119,7 @@ def holder(folder: Path, script: str = HOLD) -> Iterator["subprocess.Popen[str]"
 
 def take(folder: Path, wait_s: float = 0.0, name: str = "nightly") -> None:
     """Take the lock, and let it go."""
-    with State(folder).run_lock(name, wait_s):
+    with State(folder).run_lock(Job(name, "1f3a90c2"), wait_s):
         pass
 
 
@@ -139,7 +144,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
 def test_one_run_at_a_time_within_a_process(tmp_path: Path) -> None:
     """A second State of the same folder is no way around it."""
     with (
-        State(tmp_path).run_lock("nightly"),
+        State(tmp_path).run_lock(Job("nightly", "1f3a90c2")),
         pytest.raises(Locked, match=f"pid {os.getpid()}, for 0 s"),
     ):
         take(tmp_path)
@@ -148,8 +153,8 @@ def test_one_run_at_a_time_within_a_process(tmp_path: Path) -> None:
 
 def test_the_age_is_that_of_the_lock(tmp_path: Path) -> None:
     """Seconds since it was taken, by what its holder wrote there."""
-    with State(tmp_path).run_lock("nightly"):
-        file = tmp_path / "locks/run-nightly.lock"
+    with State(tmp_path).run_lock(Job("nightly", "1f3a90c2")):
+        file = tmp_path / "locks/run-nightly-1f3a90c2.lock"
         since = datetime.now(UTC) - timedelta(hours=1)
         file.write_text(f'{{"pid": 17, "since": "{since.isoformat()}"}}')
         with pytest.raises(Locked, match=r"pid 17, for 36\d\d s"):
@@ -162,8 +167,8 @@ def test_the_age_is_that_of_the_lock(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", ["", "x", "[]", "17", '{"pid": 1}', '{"pid": "x", "since": "y"}'])
 def test_a_holder_may_not_have_said_who_it_is(tmp_path: Path, said: str) -> None:
     """A disk that was full makes a lock no less a lock."""
-    with State(tmp_path).run_lock("nightly"):
-        (tmp_path / "locks/run-nightly.lock").write_text(said)
+    with State(tmp_path).run_lock(Job("nightly", "1f3a90c2")):
+        (tmp_path / "locks/run-nightly-1f3a90c2.lock").write_text(said)
         with pytest.raises(Locked, match="under way: it has not said who it is"):
             take(tmp_path)
 
@@ -173,8 +178,8 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     with holder(tmp_path) as process:
         process.send_signal(signal.SIGKILL)
         process.wait(20)
-        assert str(process.pid) in (tmp_path / "locks/run-nightly.lock").read_text()
-        assert not State(tmp_path).runs("nightly")
+        assert str(process.pid) in (tmp_path / "locks/run-nightly-1f3a90c2.lock").read_text()
+        assert not State(tmp_path).runs(Job("nightly", "1f3a90c2"))
         take(tmp_path)
 
 
@@ -189,9 +194,9 @@ def test_a_frozen_holder_holds(tmp_path: Path) -> None:
 def test_a_file_alone_is_no_lock(tmp_path: Path) -> None:
     """What an ended run has left is signed anew by the next."""
     take(tmp_path)
-    file = tmp_path / "locks/run-nightly.lock"
+    file = tmp_path / "locks/run-nightly-1f3a90c2.lock"
     file.write_text('{"pid": 1, "since": "2020-01-01T00:00:00+00:00"}' + " " * 1000)
-    with State(tmp_path).run_lock("nightly"):
+    with State(tmp_path).run_lock(Job("nightly", "1f3a90c2")):
         assert f'{{"pid": {os.getpid()}, ' in file.read_text()
         with pytest.raises(Locked, match=f"pid {os.getpid()}, for 0 s"):
             take(tmp_path)
@@ -222,28 +227,28 @@ def test_an_end_is_waited_for(tmp_path: Path) -> None:
 def test_whether_it_runs_is_seen_without_touching_it(tmp_path: Path) -> None:
     """Asking takes nothing, makes nothing, and ends no lock of this process's own."""
     state = State(tmp_path / "state")
-    assert not state.runs("nightly")
+    assert not state.runs(Job("nightly", "1f3a90c2"))
     assert not state.folder.exists()
     with holder(state.folder):
-        before = (state.folder / "locks/run-nightly.lock").read_text()
+        before = (state.folder / "locks/run-nightly-1f3a90c2.lock").read_text()
         for _ in range(3):
-            assert state.runs("nightly")
-            assert not state.runs("other")
-        assert (state.folder / "locks/run-nightly.lock").read_text() == before
-    assert not state.runs("nightly")
-    with state.run_lock("nightly"):
-        assert state.runs("nightly")
+            assert state.runs(Job("nightly", "1f3a90c2"))
+            assert not state.runs(Job("other", "1f3a90c2"))
+        assert (state.folder / "locks/run-nightly-1f3a90c2.lock").read_text() == before
+    assert not state.runs(Job("nightly", "1f3a90c2"))
+    with state.run_lock(Job("nightly", "1f3a90c2")):
+        assert state.runs(Job("nightly", "1f3a90c2"))
         with pytest.raises(Locked):
             take(state.folder)
-    assert not state.runs("nightly")
+    assert not state.runs(Job("nightly", "1f3a90c2"))
 
 
 def test_no_child_inherits_it(tmp_path: Path) -> None:
     """A program that a run has started, and that outlives it, holds nothing."""
     script = """
         import subprocess, sys
-        from fleet.state import State
-        with State(sys.argv[1]).run_lock("nightly"):
+        from fleet.state import Job, State
+        with State(sys.argv[1]).run_lock(Job("nightly", "1f3a90c2")):
             child = subprocess.Popen(
                 [sys.executable, "-c", "import sys; sys.stdin.read()"],
                 stdin=subprocess.PIPE, close_fds=False,
@@ -260,7 +265,11 @@ def test_no_child_inherits_it(tmp_path: Path) -> None:
         process.wait(20)
         try:
             os.kill(child, 0)
-            poll(lambda: not State(tmp_path).runs("nightly"), 10, "the end of the lock")
+            poll(
+                lambda: not State(tmp_path).runs(Job("nightly", "1f3a90c2")),
+                10,
+                "the end of the lock",
+            )
             take(tmp_path)
         finally:
             os.kill(child, signal.SIGKILL)
@@ -283,23 +292,26 @@ def test_a_backlog_is_one_runs_at_a_time(tmp_path: Path) -> None:
 def test_a_sweep_has_the_time_it_starts_at(tmp_path: Path) -> None:
     """Whole microseconds, UTC, as it is, and on disk before it is used."""
     state = State(tmp_path)
-    assert state.new_sweep("nightly", lambda: NOW) == NOW
-    assert (tmp_path / "sweeps/nightly").read_text() == "1795402800123456\n"
+    assert state.new_sweep(Job("nightly", "1f3a90c2"), lambda: NOW) == NOW
+    assert (tmp_path / "sweeps/nightly-1f3a90c2").read_text() == "1795402800123456\n"
     later = NOW.astimezone().replace(year=2027)
-    assert state.new_sweep("nightly", lambda: later) == later
+    assert state.new_sweep(Job("nightly", "1f3a90c2"), lambda: later) == later
 
 
 def test_a_clock_that_stands_still_makes_no_two_sweeps_one(tmp_path: Path) -> None:
     """The next free microsecond is taken; other jobs have times of their own."""
-    times = [State(tmp_path).new_sweep("nightly", lambda: NOW) for _ in range(5)]
+    times = [State(tmp_path).new_sweep(Job("nightly", "1f3a90c2"), lambda: NOW) for _ in range(5)]
     assert times == [NOW + timedelta(microseconds=number) for number in range(5)]
-    assert State(tmp_path).new_sweep("other", lambda: NOW) == NOW
+    assert State(tmp_path).new_sweep(Job("other", "1f3a90c2"), lambda: NOW) == NOW
 
 
 def test_a_clock_that_jumps_back_makes_no_two_sweeps_one(tmp_path: Path) -> None:
     """An hour of sweeps, the clock set back by an hour, and the same hour again."""
     hour = [NOW + timedelta(minutes=5 * number) for number in range(12)]
-    times = [State(tmp_path).new_sweep("n", lambda now=now: now) for now in (*hour, *hour, *hour)]
+    times = [
+        State(tmp_path).new_sweep(Job("n", "1f3a90c2"), lambda now=now: now)
+        for now in (*hour, *hour, *hour)
+    ]
     assert len(set(times)) == 36
     assert times[:12] == hour
     assert times[12:24] == [one + timedelta(microseconds=1) for one in hour]
@@ -310,7 +322,8 @@ def test_no_time_is_had_twice(tmp_path_factory: pytest.TempPathFactory, clock: l
     """Whatever the clock says."""
     state = State(tmp_path_factory.mktemp("state"))
     times = [
-        state.new_sweep("n", lambda step=step: NOW + timedelta(microseconds=step)) for step in clock
+        state.new_sweep(Job("n", "1f3a90c2"), lambda step=step: NOW + timedelta(microseconds=step))
+        for step in clock
     ]
     assert len(set(times)) == len(clock)
 
@@ -320,11 +333,11 @@ def test_no_two_processes_have_the_same_time(tmp_path: Path) -> None:
     script = """
         import sys
         from datetime import UTC, datetime
-        from fleet.state import State
+        from fleet.state import Job, State
         state, now = State(sys.argv[1]), datetime(2026, 11, 23, 3, 0, 0, 123456, tzinfo=UTC)
         for _ in range(20):
-            with state.run_lock("nightly", 60):
-                print(state.new_sweep("nightly", lambda: now).microsecond)
+            with state.run_lock(Job("nightly", "1f3a90c2"), 60):
+                print(state.new_sweep(Job("nightly", "1f3a90c2"), lambda: now).microsecond)
     """
     argv = [sys.executable, "-c", dedent(script), str(tmp_path)]
     runs = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -347,20 +360,20 @@ def test_no_two_processes_have_the_same_time(tmp_path: Path) -> None:
 def test_junk_in_the_file_is_passed_over(tmp_path: Path, junk: bytes) -> None:
     """A file that was cut or edited ends no run; the times in it that can be read still count."""
     make_folder(tmp_path / "sweeps")
-    (tmp_path / "sweeps/nightly").write_bytes(junk)
+    (tmp_path / "sweeps/nightly-1f3a90c2").write_bytes(junk)
     taken = b"1795402800123456" in junk.splitlines()
     expected = NOW + timedelta(microseconds=int(taken))
-    assert State(tmp_path).new_sweep("nightly", lambda: NOW) == expected
-    assert State(tmp_path).new_sweep("nightly", lambda: NOW) > expected
+    assert State(tmp_path).new_sweep(Job("nightly", "1f3a90c2"), lambda: NOW) == expected
+    assert State(tmp_path).new_sweep(Job("nightly", "1f3a90c2"), lambda: NOW) > expected
 
 
 def test_the_file_does_not_grow(tmp_path: Path) -> None:
     """So many sweeps are remembered, the last ones."""
     make_folder(tmp_path / "sweeps")
     numbers = "".join(f"{number}\n" for number in range(SWEEPS_KEPT))
-    (tmp_path / "sweeps/nightly").write_text(numbers)
-    State(tmp_path).new_sweep("nightly", lambda: NOW)
-    lines = (tmp_path / "sweeps/nightly").read_text().split()
+    (tmp_path / "sweeps/nightly-1f3a90c2").write_text(numbers)
+    State(tmp_path).new_sweep(Job("nightly", "1f3a90c2"), lambda: NOW)
+    lines = (tmp_path / "sweeps/nightly-1f3a90c2").read_text().split()
     assert len(lines) == SWEEPS_KEPT
     assert (lines[0], lines[-1]) == ("1", "1795402800123456")
 

@@ -180,7 +180,7 @@ def test_systemd_has_no_gap(text):
         Units(program=sys.executable),
         Units(Interval(30), sys.executable, name="eu-west_1.a"),
         Units(Interval(86_400), sys.executable, name="N" * 64),
-        Units(program=sys.executable, name=".."),
+        Units(program=sys.executable, name="a..b"),
         Units(
             program=sys.executable,
             inventory=ODD,

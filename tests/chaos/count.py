@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fleet.spool import Batch
+from fleet.batch import Batch
 from tests.chaos.nodes import Served
 
 MIB = 2**20
