@@ -102,6 +102,7 @@ class Delivery:
         """The sweep is over: wait until its rows are sent, then for what waited before them, each
         for its time at the most; a second at the most once a signal has come.
         """
+        self._keeper.counts_backlog = not interruption.came
         self._keeper.add(sweep)
         self._clock.end_in(self._settings.publish_timeout_s)
         longest_s = self._settings.questdb.request_timeout_ms / 1000 + _GRACE_S

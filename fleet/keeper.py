@@ -82,6 +82,8 @@ class Keeper:
         self._origin, self._tables, self._spool, self._runs = origin, tables, spool, runs
         self._inbox: queue.SimpleQueue[Visit | Sweep] = queue.SimpleQueue()
         self._numbered = 0
+        self.counts_backlog = True
+        """Unset where there is no time for it."""
 
     def start(self) -> None:
         """Begin; nobody waits for the thread for ever."""
@@ -176,6 +178,9 @@ class Keeper:
             told = Told(table, len(of_table), of_table[0].reason, path)
             self.kept.unsendable.append(told)
 
-    def _waiting_rows(self) -> int:
-        entries = self.on_disk(lambda spool: spool.waiting()) or []
+    def _waiting_rows(self) -> int | None:
+        """Rows of earlier sweeps on disk; None when that cannot be known."""
+        entries = self.on_disk(lambda spool: spool.waiting()) if self.counts_backlog else None
+        if entries is None:
+            return None
         return sum(entry.rows for entry in entries if self._origin.is_backlog(entry))

@@ -59,7 +59,7 @@ class Rows:
 class Sweep:
     """One round over the targeted hosts: when it started (UTC, whole microseconds), who ran it,
     every host's visit, how long it took, and how many rows of earlier sweeps waited in the spool
-    when it was over.
+    when it was over (None: that was not counted).
     """
 
     started_at: datetime
@@ -67,7 +67,7 @@ class Sweep:
     version: str
     visits: tuple[Visit, ...]
     elapsed_s: float
-    spooled: int = 0
+    spooled: int | None = 0
 
     @property
     def failed(self) -> tuple[Visit, ...]:
