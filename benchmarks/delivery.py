@@ -57,10 +57,9 @@ def backlog(lab: Lab, rows: int, rounds: int) -> None:
             seconds, mb = _flushed(questdb, folder / "state")
             ours.append(seconds)
             peak_mb = max(peak_mb, mb)
-            stored = questdb.wait_for(
-                "SELECT count() c FROM containerStats", lambda found: found[0]["c"] > 0
-            )
-            assert stored
+            tables = [table.name for table in schema.tables]
+            union = " UNION ALL ".join(f"SELECT count() c FROM {name}" for name in tables)
+            questdb.wait_for(union, lambda found: sum(row["c"] for row in found) == count, 120)
     print(f"backlog of {count} rows, medians of {rounds} rounds")
     print(f"{'':24}{'s':>8}{'rows/s':>10}")
     for title, took in (("bare HTTP client", bare), ("fleet spool --flush", ours)):
@@ -119,7 +118,7 @@ def _visits(started_at: datetime) -> Iterator[Visit]:
     for number in range(HOSTS):
         samples = tuple(
             Sample(
-                f"{number:032x}{one:032x}",
+                f"{number:06x}{one:06x}{number * one:052x}",
                 f"shop-web-{one}",
                 image="shop/web:2.4",
                 service=f"web{one}",

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from os.path import exists
 from threading import Event, Thread
 
 from fleet.batch import Target
@@ -129,7 +130,7 @@ class Delivery:
         hurried = self._hurried_at is not None  # then the backlog is not even counted
         waiting = [] if hurried else self._keeper.on_disk(lambda spool: spool.waiting()) or []
         tally, kept = self._outbox.tally, self._keeper.kept
-        own = [item for item in kept.items if item.entry and item.entry.path.exists()]
+        own = [item for item in kept.items if item.entry and exists(item.entry.path)]
         known = {*tally.accepted, *(item.place for item in own), *(bad.path for bad in tally.bad)}
         gone = [item for item in kept.items if item.place not in known]
         backlog = [] if self._others_drain else list(filter(self._is_our_backlog, waiting))
