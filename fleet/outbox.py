@@ -8,6 +8,7 @@ suspended: such a table says 204 and applies nothing.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fleet.batch import Batch
@@ -131,7 +132,7 @@ class Outbox:
             if not self._may_go_on() or self.tally.suspended or not self._publisher.clock.left_s:
                 return
             before = self.tally.sent
-            sent = self._tried(lambda group=group: self._send_group(group))  # type: ignore[misc]
+            sent = self._tried(partial(self._send_group, group))
             self.tally.drained += self.tally.sent - before
             if not sent:
                 return

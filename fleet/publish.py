@@ -18,6 +18,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from threading import Event
 from typing import TypeVar
 
@@ -134,7 +135,7 @@ class Publisher:
     def send(self, request: bytes) -> None:
         """Send ILP of one table, as it is; raises what an answer means (`fleet.errors`)."""
         for piece in _bounded(request, self._max_bytes):
-            self._again(lambda piece=piece: self._client.write(piece))  # type: ignore[misc]
+            self._again(partial(self._client.write, piece))
 
     def _mended(self) -> bool:
         """Whether the schema was at fault, and no longer is; raises `SchemaError` if it still is.
