@@ -137,7 +137,7 @@ class Backlog:
         tally, left = outbox.tally, sum(entry.rows for entry in self._sendable(target))
         waiting = self._spool.waiting()
         elsewhere = sum(entry.rows for entry in waiting if entry.target != target.mark)
-        running = sum(e.rows for e in waiting if e.target == target.mark) - left
+        running = max(0, sum(e.rows for e in waiting if e.target == target.mark) - left)
         lines = [*tally.sentences(self._spool.folder)]
         if left:
             why = f": {tally.stopped}" if tally.stopped else ""
@@ -183,18 +183,14 @@ class Backlog:
         return count, left_out
 
     def retry_refused(self) -> Report:
-        """Make refused rows wait again → those that do, those that stay refused because they have
-        no ILP, and what had to go to make room. Raises `Locked` when another process is at it.
+        """Make refused rows wait again → those that do, and those that stay refused because they
+        have no ILP. Raises `Locked` when another process is at it.
         """
         with self._refused_lock():
             tries = [self._spool.retry(refused) for refused in self._spool.refused()]
-        lost = sum(dropped.rows for _again, _stay, dropped in tries)
-        lines = [f"{rows_text(lost)} dropped: --spool-max-bytes"] if lost else []
         return Report(
-            waiting=sum(again for again, _stay, _dropped in tries),
-            refused=sum(stay for _again, stay, _dropped in tries),
-            lost=lost,
-            lines=tuple(lines),
+            waiting=sum(again for again, _stay in tries),
+            refused=sum(stay for _again, stay in tries),
         )
 
     def drop_refused(self) -> int:

@@ -298,9 +298,9 @@ def _flushed(backlog: "Backlog", retry_refused: bool) -> int:
     click.echo(f"rows sent: {told.drained}")
     for statement in told.changes:
         _say(f"fleet: changed the schema: {statement.partition(' (')[0]}")
-    for line in (*(retried.lines if retried else ()), *told.lines):
+    for line in told.lines:
         _say(f"fleet: {line}")
-    return EXIT_LOST if retried and retried.lost else _delivery_status(told)
+    return _delivery_status(told)
 
 
 def _exported(backlog: "Backlog", file: str) -> int:

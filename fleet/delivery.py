@@ -16,6 +16,7 @@ from os.path import exists
 from threading import Event, Thread
 
 from fleet.batch import Target
+from fleet.errors import TooManyRefused
 from fleet.interruption import Interruption
 from fleet.keeper import Keeper, Origin
 from fleet.outbox import Item, Outbox, refused_sentences, rows_text
@@ -24,7 +25,7 @@ from fleet.settings import Settings
 from fleet.spool import Dropped, Entry, Spool
 from fleet.state import Job, State
 from fleet.tables import Schema, Sweep
-from fleet.visit import Visit
+from fleet.visit import Visit, printable
 
 INTERRUPTED_S = 0.8
 """How long a run that a signal ended goes on sending."""
@@ -78,7 +79,7 @@ class Delivery:
         self._spool = (
             None if trouble else Spool(state.spool, settings.spool_max_bytes, self._is_spared)
         )
-        self._keeper = Keeper(self._origin, tables, self._spool, self._runs_elsewhere)
+        self._keeper = Keeper(self._origin, tables, self._spool)
         self._clock = Clock()
         self._publisher = Publisher(settings.questdb, tables, self._clock)
         self._outbox = Outbox(self._publisher, self._spool)
@@ -87,6 +88,7 @@ class Delivery:
         self._given = 1  # row of fleetSweep
         self._others_drain = False
         self._expired = Dropped()
+        self._foreign: list[str] = []
         self._bug: Exception | None = None
 
     def start(self) -> None:
@@ -188,7 +190,7 @@ class Delivery:
             yield f"{count} of earlier sweeps still in the spool, since {since:%Y-%m-%d %H:%M:%SZ}"
         yield from refused_sentences(kept.unsendable)
         yield from tally.sentences(self._state.spool)
-        for name in kept.foreign:
+        for name in self._foreign:
             yield f"{name} moved to {self._state.spool / 'bad'}: it is no file of the spool's"
         for limit, went in (
             ("--spool-max-bytes", kept.dropped),
@@ -223,6 +225,8 @@ class Delivery:
         if spool is None:
             return
         try:
+            if self._hurried_at is None:
+                self._foreign = [printable(name) for name in spool.tidy(self._runs_elsewhere)]
             with self._state.drain_lock(self._origin.target.mark) as ours:
                 self._others_drain = not ours
                 if not ours or self._hurried_at is not None:
@@ -241,8 +245,11 @@ class Delivery:
     def _expire(self, spool: Spool) -> None:
         """Drop what is too old: of batches, only those that QuestDB did not take just now."""
         before = datetime.now(UTC) - timedelta(seconds=self._settings.spool_max_age_s)
-        if self._outbox.tally.stopped is not None:
-            self._expired += spool.expire(before, self._origin.target.mark)
+        tally, mark = self._outbox.tally, self._origin.target.mark
+        if tally.stopped is not None and not isinstance(tally.stopped, TooManyRefused):
+            self._expired += spool.expire(before, mark)
+        elif tally.passed_over:
+            self._expired += spool.expire(before, mark, tally.passed_over)
         with self._state.refused_lock() as ours:
             if ours:
                 self._expired += spool.expire_put_aside(before)

@@ -17,7 +17,7 @@ from fleet.outbox import Item, Told
 from fleet.spool import Dropped, Entry, Refusal, Spool
 from fleet.state import Job
 from fleet.tables import Schema, Sweep, rows_of
-from fleet.visit import Visit, printable
+from fleet.visit import Visit
 
 HOLD_S = 0.5
 """How long a visit waits for others to make a batch with it."""
@@ -54,13 +54,12 @@ class Origin:
 @dataclass(slots=True)
 class Kept:
     """What the keeper did: every batch it made, rows that have no ILP, what the spool dropped to
-    make room, files that were not ours, and why there was no writing.
+    make room, and why there was no writing.
     """
 
     items: list[Item] = field(default_factory=list)
     unsendable: list[Told] = field(default_factory=list)
     dropped: Dropped = field(default_factory=Dropped)
-    foreign: list[str] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     bug: Exception | None = None
 
@@ -73,13 +72,11 @@ class Kept:
 class Keeper:
     """Takes visits, then the sweep; puts an `Item` for each batch into `items`, then None."""
 
-    def __init__(
-        self, origin: Origin, tables: Schema, spool: Spool | None, runs: Callable[[Job], bool]
-    ) -> None:
+    def __init__(self, origin: Origin, tables: Schema, spool: Spool | None) -> None:
         self.kept = Kept()
         self.done = Event()
         self.items: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
-        self._origin, self._tables, self._spool, self._runs = origin, tables, spool, runs
+        self._origin, self._tables, self._spool = origin, tables, spool
         self._inbox: queue.SimpleQueue[Visit | Sweep] = queue.SimpleQueue()
         self._numbered = 0
         self.counts_backlog = True
@@ -110,8 +107,6 @@ class Keeper:
 
     def _run(self) -> None:
         try:
-            moved = self.on_disk(lambda spool: spool.tidy(self._runs)) or []
-            self.kept.foreign = [printable(name) for name in moved]
             with Encoder() as encoder:
                 self._keep_until_the_sweep(encoder)
         except Exception as bug:  # noqa: BLE001 - raised by the command in the end

@@ -69,14 +69,15 @@ class Bad:
 @dataclass(slots=True)
 class Tally:
     """What became of batches: rows that were accepted (`drained` of them from earlier runs), the
-    places of those batches, what stopped us, which of our tables apply nothing, what was refused,
-    what was no batch, and what the disk did not do.
+    places of those batches, what stopped us, what was passed over, which of our tables apply
+    nothing, what was refused, what was no batch, and what the disk did not do.
     """
 
     sent: int = 0
     drained: int = 0
     accepted: set[Path | int] = field(default_factory=set)
     stopped: FleetError | None = None
+    passed_over: set[Path] = field(default_factory=set)
     suspended: list[str] = field(default_factory=list)
     refused: list[Told] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
@@ -196,10 +197,14 @@ class Outbox:
                     self._accept(item)
                 return
         for item, batch in read:
+            if not self._publisher.clock.left_s:
+                return
             try:
                 self._send_batch(item, batch)
             except TooManyRefused as error:  # it must not hold up those behind it
                 name = item.entry.name if item.entry else "a batch"
+                if item.entry:
+                    self.tally.passed_over.add(item.entry.path)
                 self.tally.trouble.append(f"{rows_text(item.rows)} kept ({name}): {error}")
 
     def _send_batch(self, item: Item, batch: Batch) -> None:

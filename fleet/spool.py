@@ -17,7 +17,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -155,12 +155,16 @@ class Spool:
         data = batch.encoded()
         make_folder(self.folder)
         dropped = self._make_room(len(data))
+        return self._written(batch, number, data), dropped
+
+    def _written(self, batch: Batch, number: int, data: bytes) -> Entry:
         name = _name(batch, number)
-        write_durably(self.folder / name, data)
         entry = Entry.of(str(self.folder), name, len(data))
         if entry is None:
             raise ValueError(f"a batch that none of us would find: {name}")
-        return entry, dropped
+        write_durably(self.folder / name, data)
+        self._count(len(data))
+        return entry
 
     def waiting(self) -> list[Entry]:
         """Every batch, the oldest first. No folder is no batch."""
@@ -190,7 +194,7 @@ class Spool:
         """
         refused = self.folder / "refused"
         moved = [path for path in self._strangers(runs) if self._to_bad(path)]
-        moved += [path for path in self._damaged(refused, runs) if self._to_bad(path)]
+        moved += [path for path in self._cut(refused, runs) if self._to_bad(path)]
         return [path.name for path in moved]
 
     def _strangers(self, runs: Callable[[Job], bool]) -> Iterator[Path]:
@@ -202,19 +206,22 @@ class Spool:
             elif not runs(writer):
                 (self.folder / name).unlink(missing_ok=True)
 
-    def _damaged(self, refused: Path, runs: Callable[[Job], bool]) -> Iterator[Path]:
+    def _cut(self, refused: Path, runs: Callable[[Job], bool]) -> Iterator[Path]:
+        """Files that are not whole, by their names and ends: reading all would take its time."""
         for name, _size in list(_files(refused)):
             if (writer := _writer_of(name)) is not None:
                 if not runs(writer):
                     (refused / name).unlink(missing_ok=True)
-            elif _refused(refused / name) is None:
+            elif not _REFUSED.fullmatch(name) or not _ends_well(refused / name):
                 yield refused / name
 
-    def expire(self, before: datetime, target: str) -> Dropped:
-        """Drop batches for a target that are older, but none that is spared."""
+    def expire(self, before: datetime, target: str, only: Container[Path] | None = None) -> Dropped:
+        """Drop batches for a target that are older, all or those in `only`; none that is spared."""
         dropped = Dropped()
         for entry in self.waiting():
-            if entry.target == target and entry.sweep < before and not self._spared(entry):
+            if entry.target != target or entry.sweep >= before or self._spared(entry):
+                continue
+            if only is None or entry.path in only:
                 dropped += self._drop(entry.path, entry.size, entry.rows)
         return dropped
 
@@ -251,23 +258,25 @@ class Spool:
     def bad(self) -> list[Path]:
         """The files in `bad/`, and those in `refused/` that will go there."""
         bad = [self.folder / "bad" / name for name, _size in _files(self.folder / "bad")]
-        return sorted([*bad, *self._damaged(self.folder / "refused", lambda _job: True)])
+        refused = [self.folder / "refused" / name for name, _ in _files(self.folder / "refused")]
+        unread = [one for one in refused if not _writer_of(one.name) and _refused(one) is None]
+        return sorted([*bad, *unread])
 
-    def retry(self, refused: Refused) -> tuple[int, int, Dropped]:
-        """Make refused rows wait again → (rows that wait, rows that have no ILP and stay, what had
-        to go for it). For whoever holds the lock of refused rows.
+    def retry(self, refused: Refused) -> tuple[int, int]:
+        """Make refused rows wait again → (rows that wait, rows that have no ILP and stay). Nothing
+        has to go for it: they take the room that they had. For whoever holds the lock of refused
+        rows.
         """
         again = [one for one in refused.refusals if one.ilp is not None]
         stay = [one for one in refused.refusals if one.ilp is None]
-        dropped = Dropped()
         if again:
             batch = Batch(refused.target, refused.job, refused.sweep, tuple(_parts(again)))
-            _entry, dropped = self.write(batch, refused.number + RETRIED)
+            self._written(batch, _again(refused.number), batch.encoded())
             if stay:
                 _write_refused(refused.path, refused.job, refused.sweep, refused.target, stay)
             else:
                 self.drop_refused(refused)
-        return len(again), len(stay), dropped
+        return len(again), len(stay)
 
     def drop_refused(self, refused: Refused) -> None:
         """Forget refused rows. For whoever holds the lock of refused rows."""
@@ -276,21 +285,24 @@ class Spool:
 
     def _make_room(self, size: int) -> Dropped:
         """Drop the oldest until a file of this size fits; look at the disk only when need be."""
+        if self._used is not None and self._used + size <= self._max_bytes:
+            return Dropped()
+        self._used = sum(one for _path, one in (*self._batches(), *self._put_aside()))
         dropped = Dropped()
-        if self._used is None or self._used + size > self._max_bytes:
-            waiting = self.waiting()
-            aside = sorted(self._put_aside(), key=lambda item: item[0].name)
-            self._used = sum(entry.size for entry in waiting) + sum(one for _path, one in aside)
-            items: list[tuple[str, Path, int, int | None]] = [
-                (e.name, e.path, e.size, e.rows) for e in waiting if not self._spared(e)
-            ]
-            items += [(path.name, path, one, None) for path, one in aside]
-            for _name, path, one, rows in sorted(items):
+        if self._used + size > self._max_bytes:
+            for path, one in sorted((*self._batches(), *self._put_aside()), key=_by_name):
                 if self._used + size <= self._max_bytes:
                     break
-                dropped += self._drop(path, one, _rows_in(path) if rows is None else rows)
-        self._count(size)
+                entry = Entry.of(str(path.parent), path.name, one)
+                if entry is None or path.parent != self.folder:
+                    dropped += self._drop(path, one, _rows_in(path))
+                elif not self._spared(entry):
+                    dropped += self._drop(path, one, entry.rows)
         return dropped
+
+    def _batches(self) -> Iterator[tuple[Path, int]]:
+        for name, size in _files(self.folder):
+            yield self.folder / name, size
 
     def _count(self, size: int) -> None:
         with self._lock:  # batches are written and removed in threads of their own
@@ -321,6 +333,7 @@ class Spool:
                 break
         try:
             os.replace(path, to)
+            os.utime(to, follow_symlinks=False)  # its age is counted from now
         except FileNotFoundError:
             return False
         return True
@@ -350,12 +363,29 @@ def _writer_of(name: str) -> Job | None:
     return None if match is None else Job(match["job"], match["target"])
 
 
+def _by_name(item: tuple[Path, int]) -> str:
+    return item[0].name
+
+
+def _again(number: int) -> int:
+    """The number of a batch whose refused rows are tried again; after ninety times, the first."""
+    return number % RETRIED + RETRIED * (1 + number // RETRIED % 90)
+
+
+def _ends_well(path: Path) -> bool:
+    """Whether a file of refused rows ends as it was written."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-2, os.SEEK_END)
+            return file.read() == b"}\n"
+    except OSError:  # also one that is shorter
+        return False
+
+
 def _rows_in(path: Path) -> int:
-    """How many rows go with a file of `refused/` or `bad/`."""
-    if (refused := _refused(path)) is not None:
-        return len(refused.refusals)
-    match = _NAME.match(path.name)
-    return int(match["rows"]) if match else 0
+    """How many rows go with a file of `refused/`; those of `bad/` were counted on their way."""
+    refused = _refused(path) if path.parent.name == "refused" else None
+    return 0 if refused is None else len(refused.refusals)
 
 
 def _write_refused(

@@ -25,7 +25,7 @@ from fleet.schema import ensure, suspended
 from fleet.settings import Settings
 from fleet.sources import Sample
 from fleet.spool import Entry, Refusal, Spool
-from fleet.state import Job, State
+from fleet.state import Job, State, make_folder
 from fleet.status import Status
 from fleet.tables import Sweep, TableNames, schema_of
 from fleet.visit import Visit
@@ -662,3 +662,39 @@ def test_a_real_table_that_is_suspended(
         assert (report.sent, report.drained, report.lines) == (6, 6, ())
         for table, count in zip(schema.tables, (4, 6, 2), strict=True):
             count_of(questdb, table.name, count)
+
+
+# --- a large spool
+
+
+def test_a_retry_drops_nothing_to_make_room(tmp_path: Path) -> None:
+    """Refused rows take the room that they had, whatever --spool-max-bytes says."""
+    spool = Spool(tmp_path / "spool", 1)
+    with nobody() as conf:
+        run = Run(conf, tmp_path)
+        entry = run.leave(5)
+    spool.refuse(entry.read(), 1, [Refusal(HOSTS, "no", "x 1")])
+    assert spool.retry(spool.refused()[0]) == (1, 0)
+    assert sorted(entry.rows for entry in spool.waiting()) == [1, 2]
+
+
+def test_what_was_moved_to_bad_stays_for_its_time(double: Double, tmp_path: Path) -> None:
+    """However old the file was, somebody may still want to look at it."""
+    run = Run(double.conf, tmp_path, spool_max_age_s=86_400.0)
+    make_folder(run.spool.folder)
+    note = run.spool.folder / "notes.txt"
+    note.touch()
+    os.utime(note, (0, 0))
+    assert run.whole().lost == 0
+    assert [path.name for path in run.spool.bad()] == ["notes.txt"]
+
+
+def test_a_batch_that_was_passed_over_ages(double: Double, tmp_path: Path) -> None:
+    """More than a hundred of its rows are refused: it stays until it is too old, and no longer."""
+    run = Run(double.conf, tmp_path, spool_max_age_s=86_400.0)
+    run.leave(200_000, rows=150)
+    run.leave(200_001)
+    double.refuses = lambda line: "no" if "host=old200000-" in line else None
+    report = run.whole()
+    assert (report.drained, report.lost) == (2, 150)
+    assert run.spool.waiting() == []

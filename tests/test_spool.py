@@ -296,7 +296,7 @@ def test_refused_and_bad_files_take_room_as_well(spool: Spool, tmp_path: Path) -
     refused = spool.refuse(batch(1), 1, [refusal])
     assert refused.parent != spool.bad()[0].parent
     tight = Spool(spool.folder, 310_000)
-    assert tight.write(batch(2, fill=100_000), 1)[1] == Dropped(2, 4)
+    assert tight.write(batch(2, fill=100_000), 1)[1] == Dropped(2, 1)
     assert [entry.sweep.minute for entry in tight.waiting()] == [2]
     assert (tight.bad(), tight.refused()) == ([], [])
 
@@ -326,7 +326,7 @@ def test_the_old_expire(spool: Spool) -> None:
     for path in spool.folder.rglob("*"):
         if path.parent.name in ("bad", "refused"):
             os.utime(path, (0, 0))
-    assert spool.expire_put_aside(NOW) == Dropped(2, 4)
+    assert spool.expire_put_aside(NOW) == Dropped(2, 1)
     assert (spool.bad(), spool.refused()) == ([], [])
     assert len(spool.waiting()) == 3
 
@@ -454,7 +454,7 @@ def test_refused_rows_can_wait_again(spool: Spool) -> None:
     spool.write(batch(1), 1)
     spool.refuse(batch(1), 1, REFUSALS)
     (refused,) = spool.refused()
-    assert spool.retry(refused) == (2, 1, Dropped())
+    assert spool.retry(refused) == (2, 1)
     first, again = spool.waiting()
     assert (first.number, again.sweep, again.rows) == (1, refused.sweep, 2)
     made = again.read()
@@ -473,7 +473,7 @@ def test_refused_rows_that_wait_again_are_refused_no_more(spool: Spool) -> None:
     spool.refuse(batch(1), 1, REFUSALS[:1])
     spool.refuse(batch(1), 2, REFUSALS[1:2])
     for refused in spool.refused():
-        assert spool.retry(refused) == (1, 0, Dropped())
+        assert spool.retry(refused) == (1, 0)
     assert spool.refused() == []
     assert [entry.rows for entry in spool.waiting()] == [1, 1]
 
@@ -482,7 +482,7 @@ def test_rows_without_ilp_stay_refused(spool: Spool) -> None:
     """There is nothing to send; only dropping them ends it."""
     spool.refuse(batch(1), 1, REFUSALS[2:])
     (refused,) = spool.refused()
-    assert spool.retry(refused) == (0, 1, Dropped())
+    assert spool.retry(refused) == (0, 1)
     assert (spool.waiting(), len(spool.refused())) == ([], 1)
 
 
