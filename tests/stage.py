@@ -301,7 +301,7 @@ class Stage:
         """These rows are in QuestDB; this many rows wait; this many files are refused and bad."""
         files = self.files
         assert (files.rows, len(files.refused), len(files.bad)) == (waiting, refused, bad), files
-        assert self.counts() == rows
+        poll(lambda: self.counts() == rows, 30, f"{rows}", why=lambda: str(self.counts()))
 
     def said(self, fault: str, *runs: Run, n: int | None = None) -> None:
         """Runs ended and printed as the table of faults says; `n` is what its `N` must be."""
