@@ -2,7 +2,7 @@
 
 Version 1 of the protocol: every value is text, to the bit, so that a batch on disk can be read by
 people, cut between rows and sent again as it is. (Version 2 writes doubles as raw bytes, a line
-feed among them; the server takes both at the same speed.)
+feed among them; it is no more than 7 % faster to make and to take.)
 """
 
 import math
