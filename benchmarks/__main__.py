@@ -1,14 +1,14 @@
 """What fleet costs, beside others that do the same work: `make bench`.
 
-python -m benchmarks [sweep | delivery ...] [--hosts 100] [--rounds 3] [--rows 1000000]
+python -m benchmarks [sweep | delivery | inventory ...] [--hosts 100] [--rounds 3] [--rows 1000000]
 """
 
 import argparse
 
-from benchmarks import delivery, sweep
+from benchmarks import delivery, inventory, sweep
 from tests.lab.lab import PROJECT, Lab
 
-PARTS = ("sweep", "delivery")
+PARTS = ("inventory", "sweep", "delivery")
 
 
 def main() -> None:
@@ -22,6 +22,10 @@ def main() -> None:
     parts = options.parts or PARTS
     if not set(parts) <= set(PARTS):
         parser.error(f"there are {', '.join(PARTS)}")
+    if "inventory" in parts:
+        inventory.compare(options.rounds)
+    if set(parts) == {"inventory"}:
+        return
     with Lab(PROJECT / ".lab") as lab:
         if "sweep" in parts:
             sweep.compare(lab, options.hosts, options.rounds)

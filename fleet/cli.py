@@ -1,7 +1,6 @@
 """The command line: commands, options, exit codes. It prints; what happens is elsewhere."""
 
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -12,23 +11,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fleet import __version__, options
+from fleet.commands import authorize, check, hosts, schema, spool, trust, units
 from fleet.errors import FleetError, UsageError
+from fleet.exits import (
+    EXIT_ALL_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_NOT_PRINTED,
+    EXIT_SOME_FAILED,
+    EXIT_TERMINATED,
+    delivery_status,
+)
+from fleet.prepare import prepare, say
 from fleet.streams import Outlet, standard_streams
 
 if TYPE_CHECKING:
-    from fleet.backlog import Backlog
     from fleet.collect import Outcome
-    from fleet.delivery import Report
-    from fleet.inventory import Host
     from fleet.settings import Settings
-
-EXIT_SOME_FAILED = 3
-EXIT_KEPT = 4
-EXIT_NOT_PRINTED = 4
-EXIT_ALL_FAILED = 5
-EXIT_LOST = 7
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
 
 _EPILOG = """\b
 Exit status:
@@ -52,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _status_of(arguments, printed)
         sys.stdout.flush()
         if printed.complaint:
-            _say(f"fleet: {printed.complaint}")
+            say(f"fleet: {printed.complaint}")
             status = max(status, EXIT_NOT_PRINTED)
     return status
 
@@ -68,7 +66,7 @@ def _status_of(arguments: Sequence[str] | None, printed: Outlet) -> int:
         error.show()
         return UsageError.exit_code
     except FleetError as error:
-        _say(f"fleet: {error}")
+        say(f"fleet: {error}")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
@@ -125,9 +123,10 @@ def _collect(**flags: Any) -> int:
     from fleet.show import progress
 
     survive_hangup()
-    settings, hosts = _prepare(flags)
-    with progress(len(hosts), settings.quiet) as watch:
-        outcome = collect.collect(hosts, settings, watch)
+    settings, selection = prepare(flags)
+    targets, labels = selection.hosts, selection.labels
+    with progress(len(targets), settings.quiet) as watch:
+        outcome = collect.collect(targets, settings, watch, labels)
     return _finish(outcome, settings)
 
 
@@ -175,197 +174,19 @@ def _snapshot(
 
     if publish:
         survive_hangup()
-    settings, hosts = _prepare(flags, questdb=publish)
-    with progress(len(hosts), settings.quiet) as watch:
-        run = collect.collect if publish else collect.snapshot
-        outcome = run(hosts, settings, watch)
-    show(outcome.sweep, schema_of(settings.tables), View(form, of_hosts, sort, top))
+    settings, selection = prepare(flags, questdb=publish)
+    targets, labels = selection.hosts, selection.labels
+    with progress(len(targets), settings.quiet) as watch:
+        if publish:
+            outcome = collect.collect(targets, settings, watch, labels)
+        else:
+            outcome = collect.snapshot(targets, settings, watch)
+    show(outcome.sweep, schema_of(settings.tables, labels), View(form, of_hosts, sort, top))
     return _finish(outcome, settings, shown=form == "table" and printed.complaint is None)
 
 
-@_fleet.command("hosts")
-@options.targeting
-def _hosts(**flags: Any) -> None:
-    """Print the hosts that the patterns mean, one a line, in Ansible's order. No network."""
-    _settings, hosts = _prepare(flags, questdb=False)
-    for host in hosts:
-        click.echo(host.name)
-
-
-@_fleet.command("schema")
-@click.option("--apply", "apply_", is_flag=True, help="Run the statements that are missing.")
-@options.database
-def _schema(apply_: bool, **flags: Any) -> None:
-    """Compare the server's tables with ours, and print the statements that are missing.
-
-    collect runs them itself; this is for those who want to see or to run them before. A table
-    that conflicts with ours is an error that names the way out.
-    """
-    from fleet import schema
-    from fleet.errors import SchemaError
-    from fleet.questdb_http import Client
-    from fleet.settings import settings_from
-    from fleet.tables import schema_of
-
-    settings = settings_from(flags, os.environ)
-    client, tables = Client(settings.questdb), schema_of(settings.tables)
-    if apply_:
-        for statement in schema.ensure(client, tables):
-            click.echo(f"{statement};")
-        return
-    plan = schema.inspect(client, tables)
-    for statement in plan.statements:
-        click.echo(f"{statement};")
-    if plan.conflicts:
-        raise SchemaError("\n       ".join(plan.conflicts))
-
-
-@_fleet.command("spool")
-@click.option("--flush", is_flag=True, help="Send what waits for the QuestDB named.")
-@click.option(
-    "--export",
-    metavar="FILE",
-    help="Write all that waits as ILP (- is standard output); nothing is removed.",
-)
-@click.option("--retry-refused", is_flag=True, help="Make refused rows wait again, and --flush.")
-@click.option("--drop-refused", is_flag=True, help="Forget refused rows.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-)
-@options.state_dir
-@options.database
-@click.option(
-    "--publish-timeout",
-    type=float,
-    metavar="SECONDS",
-    help="For trying to reach QuestDB. [default: its retry_timeout, 10]",
-)
-@click.option(
-    "--drain-seconds",
-    type=float,
-    default=3600.0,
-    metavar="SECONDS",
-    help="For --flush. [default: 3600]",
-)
-def _spool(
-    flush: bool,
-    export: str | None,
-    retry_refused: bool,
-    drop_refused: bool,
-    form: str,
-    **flags: Any,
-) -> int:
-    """Show what waits on disk, since when, for which QuestDB, and what was refused and why.
-
-    Safe beside a running collect, which sends its own rows itself.
-    """
-    acts = sum((flush, export is not None, retry_refused, drop_refused))
-    if acts > 1:
-        raise click.UsageError("give one of --flush, --export, --retry-refused and --drop-refused")
-    if acts and form != "table":
-        raise click.UsageError("--format goes with looking only")
-    from fleet.backlog import Backlog
-    from fleet.settings import settings_from
-
-    settings = settings_from(flags, os.environ, questdb=flush or retry_refused)
-    backlog = Backlog(settings)
-    try:
-        if export is not None:
-            return _exported(backlog, export)
-        if drop_refused:
-            click.echo(f"refused rows dropped: {backlog.drop_refused()}")
-            return 0
-        if flush or retry_refused:
-            return _flushed(backlog, retry_refused)
-        click.echo(backlog.as_json() if form == "json" else backlog.as_table(), nl=False)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"--state-dir: {settings.state_dir} cannot be used: {reason}") from None
-    return 0
-
-
-def _flushed(backlog: "Backlog", retry_refused: bool) -> int:
-    retried = backlog.retry_refused() if retry_refused else None
-    if retried is not None:
-        click.echo(f"refused rows that wait again: {retried.waiting}")
-        if retried.refused:
-            click.echo(f"refused rows that stay, for they have no ILP: {retried.refused}")
-    told = backlog.flush()
-    click.echo(f"rows sent: {told.drained}")
-    for statement in told.changes:
-        _say(f"fleet: changed the schema: {statement.partition(' (')[0]}")
-    for line in told.lines:
-        _say(f"fleet: {line}")
-    return _delivery_status(told)
-
-
-def _exported(backlog: "Backlog", file: str) -> int:
-    output = None
-    try:
-        output = click.open_file(file, "wb")
-        with output:
-            count, left_out = backlog.export(output)
-    except OSError as error:
-        if output is None or not file:
-            raise UsageError(f"--export: {file!r}: {error.strerror or error}") from None
-        _say(f"fleet: --export: {file}: {error.strerror or error}")
-        return EXIT_NOT_PRINTED
-    for line in left_out:
-        _say(f"fleet: {line}")
-    _say(f"fleet: rows exported: {count}")
-    return EXIT_LOST if left_out else 0
-
-
-@_fleet.command("units")
-@click.option(
-    "--interval",
-    default="5min",
-    show_default=True,
-    metavar="TIME",
-    help="From one run to the next, as 30s, 5min, 2h or 1d.",
-)
-@click.option("-i", "--inventory", metavar="FILE", help="[default: /etc/fleet/inventory.yaml]")
-@click.option("--name", help="Of the job. [default: fleet]")
-@click.option("--private-key", metavar="FILE", help="[default: /etc/fleet/id_ed25519]")
-@click.option("--known-hosts", metavar="FILE", help="[default: /etc/fleet/known_hosts]")
-@click.option("--questdb-file", metavar="FILE", help="[default: /etc/fleet/questdb.conf]")
-def _units(interval: str, name: str | None, **files: str | None) -> None:
-    """Print a systemd service, its timer and a crontab line that run collect every so often."""
-    from pathlib import Path
-
-    from fleet.units import PROGRAM, Interval, Units
-
-    beside = Path(sys.executable).with_name("fleet")
-    given: dict[str, Any] = {
-        option: os.path.abspath(os.path.expanduser(file))
-        for option, file in files.items()
-        if file is not None
-    }
-    if name is not None:
-        given["name"] = name
-    program = str(beside) if beside.exists() else PROGRAM
-    units = Units(interval=Interval.parse(interval), program=program, **given)
-    for warning in units.hidden:
-        _say(f"fleet: {warning}")
-    click.echo(units.printed(), nl=False)
-
-
-def _prepare(flags: dict[str, Any], questdb: bool = True) -> "tuple[Settings, tuple[Host, ...]]":
-    """The settings of a command, and the hosts that its patterns mean."""
-    from fleet.inventory import load
-    from fleet.pattern import select
-    from fleet.settings import settings_from
-
-    settings = settings_from(flags, os.environ, questdb=questdb)
-    inventory = load(settings.inventory, private_key=settings.private_key)
-    selection = select(settings.patterns, settings.limit, inventory)
-    for warning in selection.warnings:
-        _say(f"fleet: {warning}")
-    return settings, selection.hosts
+for _command in (check, hosts, trust, authorize, schema, spool, units):
+    _fleet.add_command(_command.command)
 
 
 def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> int:
@@ -375,15 +196,15 @@ def _finish(outcome: "Outcome", settings: "Settings", shown: bool = False) -> in
     sweep, told = outcome.sweep, outcome.report
     for statement in (*outcome.changes, *(told.changes if told else ())):
         # Of a new table the name is enough; `fleet schema` prints its columns.
-        _say(f"fleet: changed the schema: {statement.partition(' (')[0]}")
+        say(f"fleet: changed the schema: {statement.partition(' (')[0]}")
     status = _exit_status(outcome, settings)
     if not settings.quiet and not shown and (status or settings.verbose):
         for line in report.summary(sweep):
-            _say(line)
+            say(line)
     for line in told.lines if told else ():
-        _say(f"fleet: {line}")
+        say(f"fleet: {line}")
     if told and settings.verbose:
-        _say(f"fleet: {report.delivered(told.sent, told.drained, told.elsewhere)}")
+        say(f"fleet: {report.delivered(told.sent, told.drained, told.elsewhere)}")
     if outcome.bugs:
         raise RuntimeError("a bug in fleet, please report it") from outcome.bugs[0]
     return status
@@ -398,18 +219,7 @@ def _exit_status(outcome: "Outcome", settings: "Settings") -> int:
     counted = [visit for visit in outcome.sweep.visits if not visit.host.maintenance]
     dead = [visit for visit in counted if visit.status not in (Status.OK, Status.PARTIAL)]
     failed = len(outcome.sweep.failed)
-    status = 0 if outcome.report is None else _delivery_status(outcome.report)
+    status = 0 if outcome.report is None else delivery_status(outcome.report)
     if not settings.max_failed.allows(failed, len(counted)):
         status = max(status, EXIT_ALL_FAILED if len(dead) == len(counted) else EXIT_SOME_FAILED)
     return status
-
-
-def _delivery_status(told: "Report") -> int:
-    if told.refused or told.lost:
-        return EXIT_LOST
-    return EXIT_KEPT if told.kept or told.waiting or told.suspended else 0
-
-
-def _say(line: str) -> None:
-    """To standard error, where everything goes that is no data."""
-    click.echo(line, err=True)

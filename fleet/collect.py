@@ -1,8 +1,8 @@
 """The path, whole: hosts → sweep → visits → spool → QuestDB."""
 
 import random
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -44,14 +44,16 @@ class Outcome:
     interrupted: int | None = None
 
 
-def collect(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome:
+def collect(
+    hosts: Sequence[Host], settings: Settings, watch: Watch, labels: Sequence[str] = ()
+) -> Outcome:
     """Visit the hosts, and publish what they said by way of the spool.
 
     Raises `Locked` when a run of the same name is under way, and `SchemaError` before any SSH
     when a table of the server's cannot take our rows. A QuestDB that cannot be reached ends
     nothing: it is asked again when there are rows.
     """
-    tables, state = schema_of(settings.tables), State(settings.state_dir)
+    tables, state = schema_of(settings.tables, labels), State(settings.state_dir)
     with ExitStack() as held:
         trouble = _entered(held, state, settings)
         changes = _ensured(tables, settings)
@@ -65,6 +67,7 @@ def collect(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome:
         with interruption() as noted:
             delivery.start()
             outcome = snapshot(hosts, settings, told, started_at, noted.halt)
+            _record_failed(state, settings, outcome.sweep)
             report = delivery.finish(outcome.sweep, noted)
         return replace(
             outcome,
@@ -87,7 +90,6 @@ def snapshot(
     """
     share_one_heap()
     started_at, started = started_at or datetime.now(UTC), monotonic()
-    run = _runner(hosts, settings)
     bugs: list[Exception] = []
 
     def work(host: Host, allowance: Allowance) -> Visit:
@@ -102,9 +104,10 @@ def snapshot(
     limits = Limits(settings.forks, settings.timeout_s, settings.deadline_s)
     turn = random.randrange(len(hosts)) if hosts else 0  # noqa: S311 - only fairness hangs on it
     visits: dict[str, Visit] = {}
-    for done in sweep(rotated(hosts, turn), work, _lost, limits, halt):
-        visits[done.host.name] = done
-        watch(done)
+    with _runner(hosts, settings) as run:
+        for done in sweep(rotated(hosts, turn), work, _lost, limits, halt):
+            visits[done.host.name] = done
+            watch(done)
     done_in_order = tuple(visits[host.name] for host in hosts)
     elapsed_s = monotonic() - started
     return Outcome(
@@ -136,6 +139,14 @@ def _new_sweep(state: State, settings: Settings, trouble: str | None) -> datetim
     return datetime.now(UTC)
 
 
+def _record_failed(state: State, settings: Settings, sweep: Sweep) -> None:
+    """Which hosts failed, for `--failed`; no run fails for want of a place to put that."""
+    if settings.state_dir:
+        with suppress(OSError):
+            names = [visit.host.name for visit in sweep.failed]
+            state.record_failed(settings.name, sweep.started_at, names)
+
+
 def _ensured(tables: Schema, settings: Settings) -> tuple[str, ...]:
     """The statements that made the server's tables fit for our rows; none where QuestDB could not
     be asked.
@@ -150,22 +161,22 @@ def _ensured(tables: Schema, settings: Settings) -> tuple[str, ...]:
         client.close()
 
 
+@contextmanager
 def _runner(
     hosts: Sequence[Host], settings: Settings
-) -> Callable[[Host, Request, Allowance], Reply]:
+) -> Iterator[Callable[[Host, Request, Allowance], Reply]]:
     """What runs a request on a host. SSH is only imported where a host is reached by it."""
     if not any(host.connection == "ssh" and host.bad_config is None for host in hosts):
-        return local.run
-    from fleet.transport.host_keys import KnownHosts  # noqa: PLC0415 - see above
-    from fleet.transport.ssh import Ssh, SshOptions  # noqa: PLC0415 - see above
+        yield local.run
+        return
+    from fleet.transport.open import open_ssh  # noqa: PLC0415 - see above
 
-    known_hosts = KnownHosts.read(settings.known_hosts)
-    ssh = Ssh(hosts, SshOptions(settings.connect_timeout_s, known_hosts))
+    with open_ssh(hosts, settings) as ssh:
 
-    def run(host: Host, request: Request, allowance: Allowance) -> Reply:
-        return (local.run if host.connection == "local" else ssh.run)(host, request, allowance)
+        def run(host: Host, request: Request, allowance: Allowance) -> Reply:
+            return (local.run if host.connection == "local" else ssh.run)(host, request, allowance)
 
-    return run
+        yield run
 
 
 def _lost(host: Host, why: Lost, elapsed_s: float) -> Visit:

@@ -85,8 +85,10 @@ class BadBatch(Exception):
 
 
 class HostError(Exception):
-    """Why one host could not be visited. Raised in transports, turned into a `Visit`."""
+    """Why one host could not be visited. Raised in transports, turned into a `Visit`. `via` names
+    the bastion on the way to it.
+    """
 
-    def __init__(self, status: Status, phase: Phase, detail: str) -> None:
+    def __init__(self, status: Status, phase: Phase, detail: str, via: str | None = None) -> None:
         super().__init__(f"{status} ({phase}): {detail}")
-        self.status, self.phase, self.detail = status, phase, detail
+        self.status, self.phase, self.detail, self.via = status, phase, detail, via

@@ -5,8 +5,6 @@ from typing import Any, TypeVar
 
 import click
 
-from fleet.errors import UsageError
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -21,28 +19,45 @@ def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _
     return decorate
 
 
-def _one_inventory(
-    _context: click.Context, _option: click.Parameter, files: tuple[str, ...]
-) -> str | None:
-    """The file given with -i; several would be merged, and that is not built."""
-    if len(files) > 1:
-        raise UsageError("-i is given twice: one inventory only in this version")
-    return files[0] if files else None
-
-
-targeting = _options(
-    click.argument("patterns", nargs=-1, metavar="[PATTERN]..."),
+inventories = _options(
     click.option(
         "-i",
         "--inventory",
         metavar="FILE",
         multiple=True,
-        callback=_one_inventory,
-        help="Ansible's YAML inventory. [default: $FLEET_INVENTORY, else inventory.yaml]",
+        help="Ansible's YAML inventory, a folder of them, an executable that prints one as JSON, "
+        "or - for JSON on standard input; several are merged. [default: $FLEET_INVENTORY, else "
+        "inventory.yaml]",
     ),
-    click.option("-l", "--limit", metavar="PATTERN", help="Only hosts that match this as well."),
+    click.option(
+        "--many-labels",
+        is_flag=True,
+        help="Let a label of fleet_labels have more than 1,000 values.",
+    ),
 )
-visiting = _options(
+job_name = click.option(
+    "--name",
+    help="Of this job: its lock, and its rows in fleetSweep. [default: fleet]",
+)
+state_dir = click.option(
+    "--state-dir",
+    metavar="DIR",
+    help="For spool, locks and host keys. [default: $FLEET_STATE_DIR, else $STATE_DIRECTORY, else "
+    "~/.local/state/fleet]",
+)
+targeting = _options(
+    click.argument("patterns", nargs=-1, metavar="[PATTERN]..."),
+    inventories,
+    click.option("-l", "--limit", metavar="PATTERN", help="Only hosts that match this as well."),
+    click.option(
+        "--failed",
+        is_flag=True,
+        help="Only hosts that failed in the last sweep of this --name.",
+    ),
+    job_name,
+    state_dir,
+)
+reaching = _options(
     click.option(
         "-f",
         "--forks",
@@ -68,15 +83,6 @@ visiting = _options(
         help="For the whole sweep. [default: 240]",
     ),
     click.option(
-        "--max-failed",
-        metavar="N|N%",
-        help="How many failed hosts still count as well. [default: 0]",
-    ),
-    click.option(
-        "--name",
-        help="Of this job: its lock, and its rows in fleetSweep. [default: fleet]",
-    ),
-    click.option(
         "--private-key",
         metavar="FILE",
         help="For hosts whose inventory names none. [default: $FLEET_SSH_KEY_FILE]",
@@ -85,6 +91,20 @@ visiting = _options(
         "--known-hosts",
         metavar="FILE",
         help="Instead of ~/.ssh/known_hosts and the system's.",
+    ),
+    click.option(
+        "-F",
+        "--ssh-config",
+        metavar="FILE",
+        help="Instead of ~/.ssh/config and the system's; none for none at all.",
+    ),
+)
+visiting = _options(
+    reaching,
+    click.option(
+        "--max-failed",
+        metavar="N|N%",
+        help="How many failed hosts still count as well. [default: 0]",
     ),
 )
 database = _options(
@@ -103,14 +123,7 @@ database = _options(
     click.option("--status-table", metavar="NAME", help="[default: hostStatus]"),
     click.option("--sweep-table", metavar="NAME", help="[default: fleetSweep]"),
 )
-state_dir = click.option(
-    "--state-dir",
-    metavar="DIR",
-    help="For spool and locks. [default: $FLEET_STATE_DIR, else $STATE_DIRECTORY, else "
-    "~/.local/state/fleet]",
-)
 delivering = _options(
-    state_dir,
     click.option(
         "--wait-lock",
         type=float,

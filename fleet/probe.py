@@ -11,12 +11,13 @@ Words: `runtime=docker`, `sections=host,ps,stats`, `become=0|1`, `t=1..999` (sec
 visit), `path=[A-Za-z0-9_./-]+` (the CLI; refused under a forced command). A word that a later
 version may bring (`name=value`) is passed over; anything else is refused.
 
-The answer, version 1: sections framed by `@fleet 1 B NAME` and `@fleet 1 E NAME RC`, and
-`@fleet 1 END` at the very end. RC is the exit status of the section's tool (124, 137 and 143:
+The answer, version 2: sections framed by `@fleet 2 B NAME` and `@fleet 2 E NAME RC`, and
+`@fleet 2 END` at the very end. RC is the exit status of the section's tool (124, 137 and 143:
 it was ended by the clock). Blank lines mean nothing. The sections, in this order:
 
 - `args` only when a word was refused (RC 64); `END` follows.
-- `host`: `uptime SECONDS` (/proc/uptime) and `cpus N` (online CPUs), one a line.
+- `host`: `uptime SECONDS` (/proc/uptime), `clock SECONDS` (date(1), since 1970; no line where it
+  cannot tell) and `cpus N` (online CPUs), one a line.
 - `tool`: the path of the CLI; RC 127 when there is none, and `END` follows.
 - `ps1`: the listed containers before (`PS_FORMAT` of `fleet.sources.docker`).
 - `stats`: their figures (`STATS_FORMAT`).
@@ -24,7 +25,12 @@ it was ended by the clock). Blank lines mean nothing. The sections, in this orde
 - `ps2`: the listed containers after.
 
 Values from Docker are JSON, one line each, so no name or label can forge a marker. What the tools
-say on stderr goes to stderr.
+say on stderr goes to stderr. With `become=1`, and only then, the CLI is run as
+`sudo -n timeout -k 2 NNN /PATH/docker ...`, the seconds always in three digits: `fleet.sudoers`
+has the rule that allows just this.
+
+Version 1, which is still read where it stands as a forced command, had no `clock` line, and the
+seconds of timeout(1) without leading zeros.
 """
 
 import re
@@ -34,8 +40,9 @@ from dataclasses import dataclass
 from fleet.inventory import Host
 from fleet.sources.docker import PS_FORMAT, STATS_FORMAT
 
-VERSION = 1
-READABLE_VERSIONS = (1,)
+VERSION = 2
+READABLE_VERSIONS = (VERSION - 1, VERSION)
+"""Formats that are read: a forced command need not be renewed on the day that fleet is."""
 CLOCK_ENDED = (124, 137, 143)
 """Exit statuses of a tool that was ended by the probe's own clock."""
 
@@ -48,7 +55,7 @@ NOT_FOUND = 127
 _TEXT = " ".join(
     (
         # Frames. The blank line first keeps a marker apart from a line that was cut off.
-        'say() { echo; echo "@fleet 1 $*"; };',
+        f'say() {{ echo; echo "@fleet {VERSION} $*"; }};',
         "fin() { say END; exit 0; };",
         "refuse() { say B args; say E args 64; fin; };",
         # Seconds since boot, without a fork; empty where there is no /proc.
@@ -62,7 +69,9 @@ _TEXT = " ".join(
         "kill $1 $x $p || { [ $b = 1 ] && sudo -n kill $1 $x $p; }; };",
         # go N TOOL ...: run a tool for at most N seconds, by timeout(1) or by a watchdog.
         "go() { left $1; shift;",
-        'if [ $k = 1 ]; then set -- timeout -k 2 $n "$@"; fi;',
+        # Three digits, for sudoers knows no pattern for "one or two".
+        "if [ $k = 1 ]; then case $n in ?) n=00$n;; ??) n=0$n;; esac;",
+        'set -- timeout -k 2 $n "$@"; fi;',
         'if [ $b = 1 ]; then set -- sudo -n "$@"; fi;',
         'if [ $k = 1 ]; then "$@" </dev/null; return; fi;',
         '"$@" </dev/null & eval "p=$g";',
@@ -100,6 +109,7 @@ _TEXT = " ".join(
         "if timeout -k 1 1 true 2>/dev/null; then k=1;",
         'else k=0; g=$(echo eb | tr a-e " -$"); fi;',
         "case ,$l, in *,host,*) say B host; uptime;",
+        'if c=$(date +%s 2>/dev/null); then echo "clock $c"; fi;',
         'echo "cpus $(grep -c "^cpu[0-9]" /proc/stat 2>/dev/null)"; say E host 0;; esac;',
         # By its full path, for sudo may look elsewhere.
         'say B tool; if x=$(command -v "$d"); then echo "$x"; case $x in /*) d=$x;; esac;',

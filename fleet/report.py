@@ -3,8 +3,9 @@
 import csv
 import io
 import json
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from fleet.sources import Sample
@@ -87,13 +88,17 @@ def delivered(sent: int, drained: int, elsewhere: int) -> str:
 
 
 def causes(failed: Iterable[Visit]) -> list[str]:
-    """A line for each way in which hosts failed, the most frequent first, its hosts folded."""
-    groups: dict[tuple[Status, Phase | None], list[Visit]] = defaultdict(list)
+    """A line for each way in which hosts failed, the most frequent first, its hosts folded; one
+    for each bastion on the way to them.
+    """
+    groups: dict[tuple[Status, Phase | None, str | None], list[Visit]] = defaultdict(list)
     for visit in failed:
-        groups[visit.status, visit.phase].append(visit)
+        groups[visit.status, visit.phase, visit.via].append(visit)
     lines = []
-    for (status, _phase), visits in sorted(groups.items(), key=lambda group: -len(group[1])):
+    for (status, _phase, via), visits in sorted(groups.items(), key=lambda group: -len(group[1])):
         line = f"{status} {len(visits)}: {folded(visit.host.name for visit in visits)}"
+        if via is not None:
+            line += f" (via {via})"
         details = {visit.detail for visit in visits}
         if len(details) == 1:
             line += f": {visits[0].detail}"
@@ -103,29 +108,46 @@ def causes(failed: Iterable[Visit]) -> list[str]:
     return lines
 
 
-def as_json(sweep: Rows, hosts: Rows, containers: Rows) -> str:
-    """One object: `{"sweep": {…}, "hostStatus": […], "containerStats": […]}`."""
-    document = {
-        "sweep": sweep.as_dicts()[0],
-        "hostStatus": hosts.as_dicts(),
-        "containerStats": containers.as_dicts(),
-    }
-    return json.dumps(document, default=_iso, indent=2, allow_nan=False) + "\n"
+def as_json(sweep: Rows, hosts: Rows, containers: Rows) -> Iterator[str]:
+    """One object: `{"sweep": {…}, "hostStatus": […], "containerStats": […]}`, piece by piece: a
+    node that says a million containers shall not fill our memory with their text.
+    """
+    yield '{\n  "sweep": ' + _indented(next(sweep.each_dict()), 2)
+    for name, rows in (("hostStatus", hosts), ("containerStats", containers)):
+        yield f',\n  "{name}": ['
+        between = "\n    "
+        for row in rows.each_dict():
+            yield between + _indented(row, 4)
+            between = ",\n    "
+        yield "\n  ]" if rows.rows else "]"
+    yield "\n}\n"
 
 
-def as_jsonl(rows: Rows) -> str:
+def _indented(row: dict[str, Cell], places: int) -> str:
+    text = json.dumps(row, default=_iso, indent=2, allow_nan=False)
+    return text.replace("\n", "\n" + " " * places)
+
+
+def as_jsonl(rows: Rows) -> Iterator[str]:
     """One object a line."""
-    return "".join(json.dumps(row, default=_iso, allow_nan=False) + "\n" for row in rows.as_dicts())
+    for row in rows.each_dict():
+        yield json.dumps(row, default=_iso, allow_nan=False) + "\n"
 
 
-def as_csv(rows: Rows) -> str:
-    """A header and a line a row (RFC 4180 quoting, newline endings); unknown is empty."""
+def as_csv(rows: Rows) -> Iterator[str]:
+    """A header and a line a row (RFC 4180 quoting, newline endings); unknown is empty.
+
+    People open it with a spreadsheet, so what that would take for a formula has a `'` before it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(column.name for column in rows.table.columns)
     for row in rows.rows:
         writer.writerow(_csv_cell(cell) for cell in row)
-    return text.getvalue()
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
 
 
 def as_table(sweep: Sweep, pairs: Sequence[Found], width: int | None = None) -> str:
@@ -227,9 +249,15 @@ def _iso(cell: object) -> str:
     raise TypeError(f"no JSON for {cell!r}")
 
 
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n])")
+"""Where a spreadsheet, by comma or by semicolon, begins a cell that it would compute."""
+
+
 def _csv_cell(cell: Cell) -> Cell:
     if isinstance(cell, datetime):
         return _iso(cell)
     if isinstance(cell, bool):
         return str(cell).lower()
+    if isinstance(cell, str):
+        return _FORMULA.sub(r"\1'", cell)
     return cell

@@ -3,7 +3,7 @@
 import os
 import re
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -62,11 +62,12 @@ class Settings:
     one. `publish_timeout_s` is for the run's own rows, `drain_s` for those that waited.
     """
 
-    inventory: str = "inventory.yaml"
+    inventory: tuple[str, ...] = ("inventory.yaml",)
     patterns: tuple[str, ...] = ()
     limit: str | None = None
     forks: int = 100
     connect_timeout_s: float = 10.0
+    connect_timeout_said: bool = False
     timeout_s: float = 30.0
     deadline_s: float = 240.0
     max_failed: MaxFailed = MaxFailed()
@@ -79,6 +80,9 @@ class Settings:
     spool_max_bytes: int = 2**30
     private_key: str | None = None
     known_hosts: str | None = None
+    ssh_config: str | None = None
+    failed: bool = False
+    many_labels: bool = False
     questdb: QuestDB = field(default_factory=QuestDB)
     tables: TableNames = field(default_factory=TableNames)
     verbosity: int = 0
@@ -152,8 +156,7 @@ def settings_from(
         text = given(name, environ.get(variable))
         return os.path.expanduser(text) if text else None
 
-    inventory = path("inventory", INVENTORY_VARIABLE) or plain.inventory
-    _check_inventory(flags.get("inventory"), inventory)
+    inventory = _inventories(flags.get("inventory"), environ) or plain.inventory
     database = plain.questdb
     if questdb:
         database = questdb_from(flags.get("questdb"), flags.get("questdb_file"), environ)
@@ -165,12 +168,16 @@ def settings_from(
         limit=given("limit", None),
         forks=given("forks", plain.forks),
         connect_timeout_s=given("connect_timeout", plain.connect_timeout_s),
+        connect_timeout_said=flags.get("connect_timeout") is not None,
         timeout_s=given("timeout", plain.timeout_s),
         deadline_s=given("deadline", plain.deadline_s),
         max_failed=MaxFailed.parse(given("max_failed", "0")),
         name=given("name", plain.name),
         private_key=path("private_key", KEY_VARIABLE),
         known_hosts=path("known_hosts"),
+        ssh_config=_ssh_config(flags.get("ssh_config")),
+        failed=bool(given("failed", False)),
+        many_labels=bool(given("many_labels", False)),
         wait_lock_s=given("wait_lock", plain.wait_lock_s),
         state_dir=path("state_dir") or default_folder(environ),
         publish_timeout_s=given("publish_timeout", database.retry_timeout_ms / 1000),
@@ -188,11 +195,27 @@ def settings_from(
     return replace(settings, forks=carried(settings.forks))
 
 
-def _check_inventory(flag: str | None, file: str) -> None:
-    if flag == "":
-        raise UsageError("-i: expected a file, not an empty name")
-    if file == "-":
-        raise UsageError("-i: standard input (-) is not read: name a file")
+def _inventories(flags: Sequence[str] | None, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The inventories that are named: by flags, else by the environment, with commas as Ansible's
+    ANSIBLE_INVENTORY has them.
+    """
+    if flags:
+        if "" in flags:
+            raise UsageError("-i: expected a file or a folder, not an empty name")
+        if list(flags).count("-") > 1:
+            raise UsageError("-i: standard input (-) can be read once only")
+        return tuple(os.path.expanduser(file) for file in flags)
+    named = environ.get(INVENTORY_VARIABLE, "").split(",")
+    return tuple(os.path.expanduser(file.strip()) for file in named if file.strip())
+
+
+def _ssh_config(flag: str | None) -> str | None:
+    """The file named by --ssh-config, or `none`."""
+    if flag is None or flag == "none":
+        return flag
+    file = os.path.expanduser(flag)
+    _check_file("--ssh-config", file)
+    return file
 
 
 def _check_seconds(option: str, value: float, least: float, most: float) -> None:

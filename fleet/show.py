@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import click
@@ -12,6 +12,8 @@ import click
 from fleet import report
 from fleet.tables import Rows, Schema, Sweep, rows_of
 from fleet.visit import Visit
+
+PIECE_BYTES = 64 * 1024
 
 
 @contextlib.contextmanager
@@ -59,19 +61,30 @@ def show(sweep: Sweep, schema: Schema, view: View) -> None:
         sys.stdout.write(report.as_table(sweep, pairs, width))
         sys.stdout.flush()
         return
-    _containers, hosts, sweeps = rows_of(sweep, schema)
+    hosts, sweeps = rows_of(sweep, schema)[1:]  # the other rows, of which there are most, go
     containers = Rows(
         schema.containers, tuple(schema.containers.row((sweep, *pair)) for pair in pairs)
     )
     match view.form:
         case "json":
-            text = report.as_json(sweeps, hosts, containers)
+            pieces = report.as_json(sweeps, hosts, containers)
         case "jsonl":
-            text = report.as_jsonl(hosts if view.of_hosts else containers)
+            pieces = report.as_jsonl(hosts if view.of_hosts else containers)
         case "csv":
-            text = report.as_csv(hosts if view.of_hosts else containers)
+            pieces = report.as_csv(hosts if view.of_hosts else containers)
         case _:
             from fleet.ilp import ilp_text  # noqa: PLC0415 - loads QuestDB's client
 
-            text = "".join(ilp_text(rows) for rows in (containers, hosts, sweeps))
-    click.echo(text.encode(), nl=False)  # UTF-8 for programs, whatever the terminal has
+            pieces = (ilp_text(rows) for rows in (containers, hosts, sweeps))
+    _print(pieces)
+
+
+def _print(pieces: Iterable[str]) -> None:
+    """To standard output as UTF-8, for programs, whatever the terminal has; never all at once."""
+    waiting = bytearray()
+    for piece in pieces:
+        waiting += piece.encode()
+        if len(waiting) >= PIECE_BYTES:
+            click.echo(bytes(waiting), nl=False)
+            waiting.clear()
+    click.echo(bytes(waiting), nl=False)

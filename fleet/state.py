@@ -6,6 +6,9 @@ STATE/
   locks/drain-TARGET.lock      held while the backlog for a QuestDB is sent
   locks/refused.lock           held while refused rows are tried again or dropped
   sweeps/NAME-TARGET           the timestamps of the job's last sweeps
+  known_hosts                  the host keys that `fleet trust` has recorded
+  locks/known_hosts.lock       held while that is changed
+  failed/NAME                  the hosts that failed in the last sweep of that --name, in JSON
   spool/                       see `fleet.spool`
 ```
 
@@ -20,7 +23,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +60,13 @@ class Job(NamedTuple):
 
     name: str
     target: str
+
+
+class Failed(NamedTuple):
+    """The hosts that failed in a sweep, and when that began."""
+
+    at: datetime
+    hosts: tuple[str, ...]
 
 
 class State:
@@ -129,6 +139,36 @@ class State:
         write_durably(file, "".join(f"{one}\n" for one in kept).encode())
         return _EPOCH + timedelta(microseconds=microseconds)
 
+    def failed_file(self, name: str) -> Path:
+        """Where the failed hosts of a `--name` stand."""
+        return self.folder / "failed" / name
+
+    def record_failed(self, name: str, at: datetime, hosts: Sequence[str]) -> None:
+        """Put down which hosts failed in a sweep, in the place of those of the one before."""
+        file = self.failed_file(name)
+        make_folder(file.parent)
+        document = {"timestamp": at.isoformat(), "hosts": list(hosts)}
+        write_durably(file, json.dumps(document).encode() + b"\n")
+
+    def failed(self, name: str) -> Failed | None:
+        """The hosts that failed in the last sweep of a `--name`; None where there was none.
+
+        Raises `ValueError` for a record that is no record.
+        """
+        try:
+            text = self.failed_file(name).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            document = json.loads(text)
+            at, hosts = datetime.fromisoformat(document["timestamp"]), document["hosts"]
+            whole = at.tzinfo is not None and isinstance(hosts, list)
+            if not whole or not all(isinstance(host, str) for host in hosts):
+                raise ValueError
+            return Failed(at.astimezone(UTC), tuple(hosts))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            raise ValueError("it is cut or changed") from None
+
     def _run_lock(self, job: Job) -> Path:
         return self.folder / "locks" / f"run-{job.name}-{job.target}.lock"
 
@@ -191,6 +231,19 @@ def _times(file: Path) -> list[int]:
 
 def _flock(kind: int) -> bytes:
     return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
+
+
+@contextlib.contextmanager
+def held(file: Path, wait_s: float, poll_s: float = 0.02) -> Iterator[bool]:
+    """Whether a lock file is ours, after at most `wait_s` of waiting. Raises `OSError`."""
+    give_up = time.monotonic() + wait_s
+    while (fd := _locked(file)) is None:
+        if time.monotonic() >= give_up:
+            yield False
+            return
+        time.sleep(poll_s)
+    with _holding(fd):
+        yield True
 
 
 def _locked(file: Path) -> int | None:

@@ -3,7 +3,7 @@
 A new column is one line here: its name, its QuestDB type, and where its value comes from.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -49,10 +49,14 @@ class Rows:
     table: Table[Any]
     rows: tuple[Row, ...]
 
-    def as_dicts(self) -> list[dict[str, Cell]]:
-        """The rows as mappings from column name to value, in the order of the columns."""
+    def each_dict(self) -> Iterator[dict[str, Cell]]:
+        """Each row as a mapping from column name to value, in the order of the columns."""
         names = [column.name for column in self.table.columns]
-        return [dict(zip(names, row, strict=True)) for row in self.rows]
+        return (dict(zip(names, row, strict=True)) for row in self.rows)
+
+    def as_dicts(self) -> list[dict[str, Cell]]:
+        """All rows as such mappings."""
+        return list(self.each_dict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,28 @@ class Schema:
     def tables(self) -> tuple[Table[Any], ...]:
         """All of them, `containerStats` first."""
         return (self.containers, self.hosts, self.sweeps)
+
+
+def _labels(
+    labels: Sequence[str], values: Callable[[Any], tuple[str | None, ...]]
+) -> Iterable[Column[Any]]:
+    """A column for each of the inventory's labels, by its place."""
+
+    def column(name: str, place: int) -> Column[Any]:
+        def value(source: Any) -> str | None:
+            found = values(source)
+            return found[place] if place < len(found) else None
+
+        return Column(name, "SYMBOL", value)
+
+    for place, name in enumerate(labels):
+        yield column(name, place)
+
+
+def _common(sweep: Sweep) -> tuple[str | None, ...]:
+    """The labels that all hosts of a sweep share; null where they differ."""
+    values = zip(*(visit.host.labels for visit in sweep.visits), strict=False)
+    return tuple(of_all[0] if len(set(of_all)) == 1 else None for of_all in values)
 
 
 def _container_columns() -> Iterable[Column[tuple[Sweep, Visit, Sample]]]:
@@ -159,12 +185,30 @@ def _sweep_columns() -> Iterable[Column[Sweep]]:
     yield Column("timestamp", "TIMESTAMP", lambda sweep: sweep.started_at)
 
 
-def schema_of(names: TableNames) -> Schema:
-    """Our tables under the server's names for them."""
+def schema_of(names: TableNames, labels: Sequence[str] = ()) -> Schema:
+    """Our tables under the server's names for them, with a column for each label of the inventory.
+
+    A sweep has the labels that all its hosts share.
+    """
+
+    def of_visit(source: tuple[Any, ...]) -> tuple[str | None, ...]:
+        found: tuple[str | None, ...] = source[1].host.labels
+        return found
+
+    containers = (*_container_columns(), *_labels(labels, of_visit))
+    hosts = (*_host_columns(), *_labels(labels, of_visit))
+    sweeps = (*_sweep_columns(), *_labels(labels, _common))
     return Schema(
-        Table(names.containers, tuple(_container_columns()), ("timestamp", "host", "container")),
-        Table(names.hosts, tuple(_host_columns()), ("timestamp", "host")),
-        Table(names.sweeps, tuple(_sweep_columns()), ("timestamp", "name")),
+        Table(names.containers, containers, ("timestamp", "host", "container")),
+        Table(names.hosts, hosts, ("timestamp", "host")),
+        Table(names.sweeps, sweeps, ("timestamp", "name")),
+    )
+
+
+def reserved_names() -> frozenset[str]:
+    """The names of our own columns, in lower case: no label may have one."""
+    return frozenset(
+        column.name.lower() for table in schema_of(TableNames()).tables for column in table.columns
     )
 
 

@@ -5,17 +5,26 @@ that speaks decides. A new way to fail is one row.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from fleet import probe
 from fleet.inventory import Host
+from fleet.node_facts import Skew, clock_skew, uptime_and_cpus
 from fleet.sources import Sample, docker
 from fleet.status import Phase, Status
+from fleet.sudoers import REFUSED, SUDO_WORDS, refusal
 from fleet.transport import MAX_STDOUT_BYTES, Ended, Reply
 
 PATIENCE_S = {"ps1": 4.0, "stats": 9.0, "ps2": 4.0}
 """A daemon that kept a section waiting this long hangs; before, the visit was just too short."""
+
+MAX_CONTAINERS = 2_000
+"""Of one node that are kept, twice the ports of a bridge of Linux: all samples of a sweep stand in
+memory together, and a node may say that it has a million.
+"""
 
 SHORTEST_S = 1.0
 """The least that the probe's clock allows a tool; what was killed before, somebody else killed."""
@@ -23,7 +32,11 @@ SHORTEST_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a visit that was answered ended; see `fleet.visit.Visit` for the fields."""
+    """How a visit that was answered ended; see `fleet.visit.Visit` for the fields.
+
+    `skew` is how far the node's clock is off the central one, None where that is unknown: from a
+    probe of version 1, a node without date(1), or a judge who was not told the time.
+    """
 
     status: Status
     phase: Phase | None
@@ -31,12 +44,23 @@ class Verdict:
     samples: tuple[Sample, ...]
     dropped: int
     node_uptime_s: float | None
+    skew: Skew | None = None
+
+    @property
+    def clock_skew_s(self) -> float | None:
+        """Seconds that the node's clock is ahead of the central one (behind it where negative)."""
+        return self.skew.seconds if self.skew else None
 
 
-def judge(host: Host, reply: Reply) -> Verdict:
-    """An answer → its verdict. Whatever the node printed, nothing is raised."""
+def judge(host: Host, reply: Reply, complete_at: datetime | None = None) -> Verdict:
+    """An answer → its verdict. Whatever the node printed, nothing is raised.
+
+    `complete_at` is when the answer was complete, by the central clock.
+    """
     answer = probe.cut(reply.stdout)
-    uptime_s, cpus = _node(answer)
+    if answer.version not in probe.READABLE_VERSIONS:  # what looks like rows there may be others
+        answer = replace(answer, sections={})
+    uptime_s, cpus = uptime_and_cpus(answer)
     bad_lines = 0
     bad_texts: list[str] = []
     listed: dict[str, Mapping[str, docker.Listed] | None] = {"ps1": None, "ps2": None}
@@ -62,9 +86,10 @@ def judge(host: Host, reply: Reply) -> Verdict:
         status,
         phase,
         detail,
-        samples=measured.samples if good else (),
+        samples=measured.samples[:MAX_CONTAINERS] if good else (),
         dropped=measured.dropped,
         node_uptime_s=uptime_s,
+        skew=clock_skew(answer, reply.run_s, complete_at) if complete_at else None,
     )
 
 
@@ -137,8 +162,19 @@ def _other_format(evidence: _Evidence) -> _Finding | None:
     if version in probe.READABLE_VERSIONS:
         return None
     readable = " and ".join(str(number) for number in probe.READABLE_VERSIONS)
-    detail = f"the node answers in format {version} of the probe; read here is {readable}"
+    renew = f"renew it with what this prints: {_authorize(evidence.host)}"
+    if version is not None and version > probe.VERSION:
+        renew = f"it is newer than this fleet: upgrade fleet here, or {renew}"
+    detail = (
+        f"the node's forced command answers in format {version} of the probe; read here are "
+        f"{readable}; {renew}"
+    )
     return Status.PROBE_OUTDATED, Phase.PROBE, detail
+
+
+def _authorize(host: Host) -> str:
+    """The command that prints what a node must hold for this version of the probe."""
+    return f"fleet authorize {shlex.quote(host.name)}"
 
 
 def _refused_word(evidence: _Evidence) -> _Finding | None:
@@ -157,11 +193,6 @@ def _no_cli(evidence: _Evidence) -> _Finding | None:
     return Status.NO_DOCKER, Phase.PROBE, f"no {evidence.cli} to run on the node"
 
 
-_SUDO = re.compile(
-    r"password is required|terminal is required|must have a tty|is not in the sudoers file"
-    r"|not allowed to (?:execute|run)|may not run sudo|sudo: (?:command )?not found",
-    re.IGNORECASE,
-)
 _DENIED = re.compile(
     r"permission denied while trying to connect|dial unix \S{1,200}: connect: permission denied",
     re.IGNORECASE,
@@ -172,11 +203,20 @@ def _denied(evidence: _Evidence) -> _Finding | None:
     """The login may not ask Docker: not itself, or not by sudo."""
     if evidence.failed_part() is None:
         return None
-    for pattern, applies in ((_SUDO, evidence.host.become), (_DENIED, True)):
-        for line in evidence.stderr_lines:
-            if applies and pattern.search(line):
-                return Status.DOCKER_DENIED, Phase.DAEMON, line
+    for line in evidence.stderr_lines if evidence.host.become else ():
+        if REFUSED.search(line):
+            return Status.DOCKER_DENIED, Phase.DAEMON, _sudo_refusal(evidence, line)
+    for line in evidence.stderr_lines:
+        if _DENIED.search(line):
+            return Status.DOCKER_DENIED, Phase.DAEMON, line
     return None
+
+
+def _sudo_refusal(evidence: _Evidence, line: str) -> str:
+    """What sudo said, and what its sudoers lacks."""
+    if evidence.answer.version == probe.VERSION:
+        return refusal(line, evidence.host, evidence.answer.lines("tool"), evidence.reply.user)
+    return f"{line[:SUDO_WORDS]}; renew forced command and sudoers: {_authorize(evidence.host)}"
 
 
 def _hanging(evidence: _Evidence) -> _Finding | None:
@@ -252,6 +292,14 @@ def _no_stats(evidence: _Evidence) -> _Finding | None:
     return Status.BAD_OUTPUT, Phase.PARSE, "the answer has no figures section"
 
 
+def _too_many(evidence: _Evidence) -> _Finding | None:
+    count = len(evidence.measured.samples)
+    if count <= MAX_CONTAINERS:
+        return None
+    detail = f"{count} containers, of which {MAX_CONTAINERS} are kept"
+    return Status.PARTIAL, Phase.PARSE, detail
+
+
 def _not_measured(evidence: _Evidence) -> _Finding | None:
     names = evidence.measured.unmeasured
     if not names:
@@ -273,21 +321,7 @@ _TABLE: tuple[Callable[[_Evidence], _Finding | None], ...] = (
     _no_figures,
     _not_understood,
     _no_stats,
+    _too_many,
     _not_measured,
 )
 """With at least one good row, a status other than `ok` becomes `partial` and keeps its reason."""
-
-_UPTIME = re.compile(r"uptime (\d{1,12}(?:\.\d{1,9})?)")
-_CPUS = re.compile(r"cpus ([1-9]\d{0,5})")
-
-
-def _node(answer: probe.Answer) -> tuple[float | None, int | None]:
-    """The node's uptime in seconds, as close to the figures as it was read, and its CPUs."""
-    uptime_s: float | None = None
-    cpus: int | None = None
-    for line in (*answer.lines("host"), *answer.lines("clock")):
-        if match := _UPTIME.fullmatch(line):
-            uptime_s = float(match[1])
-        elif match := _CPUS.fullmatch(line):
-            cpus = int(match[1])
-    return uptime_s, cpus

@@ -51,7 +51,7 @@ def visit(host: Host, run: Run, allowance: Allowance) -> Visit:
     found = _visit(host, run, allowance)
     if allowance.short and _cut_short(found.status, allowance):
         detail = f"the sweep's deadline came first ({found.detail})"
-        return failure(host, Status.SKIPPED, found.phase, detail, found.elapsed_s)
+        return failure(host, Status.SKIPPED, found.phase, detail, found.elapsed_s, found.via)
     return found
 
 
@@ -84,19 +84,25 @@ def _visit(host: Host, run: Run, allowance: Allowance) -> Visit:
             dropped=verdict.dropped,
             node_uptime_s=verdict.node_uptime_s,
             source="docker" if verdict.status in (Status.OK, Status.PARTIAL) else None,
+            via=reply.via,
         )
     except HostError as error:
         elapsed_s = time.monotonic() - started
-        return failure(host, error.status, error.phase, error.detail, elapsed_s)
+        return failure(host, error.status, error.phase, error.detail, elapsed_s, error.via)
     finally:
         allowance.finish()
 
 
 def failure(
-    host: Host, status: Status, phase: Phase | None, detail: str, elapsed_s: float
+    host: Host,
+    status: Status,
+    phase: Phase | None,
+    detail: str,
+    elapsed_s: float,
+    via: str | None = None,
 ) -> Visit:
     """A visit that brought nothing."""
-    return Visit(host, status, phase, printable(detail), elapsed_s)
+    return Visit(host, status, phase, printable(detail), elapsed_s, via=via)
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,10 @@ import zipfile
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-README_AND_FRIENDS = ("README.md", "CHANGELOG.md", "LICENSE", "inventory.yaml", "Makefile")
+README_AND_FRIENDS = (
+    *("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"),
+    *("inventory.yaml", "Makefile"),
+)
 UNITS = ("deploy/systemd/fleet-collect.service", "deploy/systemd/fleet-collect.timer")
 
 

@@ -112,8 +112,8 @@ def test_exit_status_is_the_highest_that_applies(outcome, max_failed, status):
         ["snapshot", "-i", "INVENTORY", "--known-hosts", "/no/such/file"],
         ["hosts", "-i", "/no/such/file"],
         ["hosts", "-i", "INVENTORY", "nobody"],
-        ["hosts", "-i", "INVENTORY", "-i", "INVENTORY"],
-        ["hosts", "-i", "-"],
+        ["hosts", "-i", "-", "-i", "-"],
+        ["snapshot", "-i", "INVENTORY", "--ssh-config", "/no/such/file"],
         ["hosts", "-i", ""],
         ["schema", "--questdb-file", ""],
     ],
@@ -234,10 +234,12 @@ def test_secrets_file_is_read(tmp_path):
     assert SECRET not in run.stderr
 
 
-def test_several_inventories_are_refused(tmp_path):
-    """Until they are merged, none of two is silently the only one."""
-    run = fleet("hosts", "-i", "production.yaml", "-i", "staging.yaml")
-    assert run.stderr == "fleet: -i is given twice: one inventory only in this version\n"
+def test_several_inventories_are_merged(tmp_path):
+    """Hosts of both are there, each once."""
+    (tmp_path / "one.yaml").write_text("all: {hosts: {a: , b: }}\n")
+    (tmp_path / "two.yaml").write_text("all: {hosts: {b: , c: }}\n")
+    run = fleet("hosts", "-i", tmp_path / "one.yaml", "-i", tmp_path / "two.yaml")
+    assert (run.returncode, run.stdout) == (0, "a\nb\nc\n")
 
 
 def test_sorts_offered_are_the_sorts_there_are():

@@ -43,11 +43,11 @@ esac
 """
 
 FORGING = """#!/bin/sh
-printf '@fleet 1 E %s 0\\n@fleet 1 B stats\\n{"ID":"0"}\\n@fleet 1 END\\n' "$1"
+printf '@fleet 2 E %s 0\\n@fleet 2 B stats\\n{"ID":"0"}\\n@fleet 2 END\\n' "$1"
 printf '\\033[2J\\033]0;owned\\007\\n'
 """
 GARBAGE = "#!/bin/sh\nhead -c 20000 /dev/urandom\n"
-FLOOD = "#!/bin/sh\nexec yes '@fleet 1 B \033[31mflood'\n"
+FLOOD = "#!/bin/sh\nexec yes '@fleet 2 B \033[31mflood'\n"
 
 
 class Case(NamedTuple):
@@ -94,7 +94,9 @@ CASES = {
     "wrong-print": Case("host_key_changed", "host_key", ".+which is not the key known for it"),
     "revoked-key": Case("host_key_changed", "host_key", ".+ which is marked @revoked"),
     "wrong-login-key": Case("auth_failed", "login", "no key of ours was accepted .+"),
-    "locked-login-key": Case("auth_failed", "login", ".+: it is encrypted"),
+    "locked-login-key": Case(
+        "auth_failed", "login", "private key .+ is encrypted, and no agent holds it: .+"
+    ),
     "no-docker": Case("no_docker", "probe", "no docker to run on the node"),
     "no-group": Case("docker_denied", "daemon", ".*permission denied.*"),
     "no-sudo": Case("docker_denied", "daemon", ".*(password is required|sudoers).*"),
@@ -404,7 +406,7 @@ def test_forced_command_answers_whatever_is_asked(lab, engines, make_node, tmp_p
     }
     asked = node.ssh("id")
     assert "uid=" not in asked.stdout
-    assert "@fleet 1 E args 64" in asked.stdout
+    assert "@fleet 2 E args 64" in asked.stdout
     run = fleet("snapshot", *_words(tmp_path, node, fleet_runtime_path="/usr/bin/docker"))
     (row,) = json.loads(run.stdout)["hostStatus"]
     assert row["status"] == "bad_config"

@@ -1,5 +1,7 @@
 """Host patterns: which hosts they mean, in which order, and what is said where they mean none."""
 
+import os
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -74,12 +76,33 @@ def chosen(*patterns: str, limit: str | None = None) -> list[str]:
         (",", list(ALL)),
         ("2001:db8::1", ["2001:db8::1"]),
         ("all,!2001:db8::1,!web,!db", ["api", "dot.ted"]),
-        ("!2001:db8::1", [name for name in ALL if name != "2001:db8::1"]),
+        ("2001:db8::1,!db", ["2001:db8::1"]),
         ("web1.*:db?", ["web1.eu", "web1.us", "db1", "db2"]),
         ("twin", ["twin"]),  # a host's own name wins over a group's
         ("&twin", ["api"]),  # but with a sign the group is meant
         ("&dot.ted", ["db2", "dot.ted"]),  # and with a dot in it both are
         ("empty,api", ["api"]),
+        ("~web", ["web1.eu", "web2.eu", "web1.us"]),
+        ("~.*1", ["web1.eu", "web1.us", "db1", "2001:db8::1"]),
+        ("~(db|api)$", ["db1", "db2", "twin", "api"]),
+        ("web:!~web1", ["web2.eu"]),
+        ("web[0]", ["web1.eu"]),
+        ("web[-1]", ["web1.us"]),
+        ("web[-3]", ["web1.eu"]),
+        ("web[1:2]", ["web2.eu", "web1.us"]),
+        ("web[1:]", ["web2.eu", "web1.us"]),
+        ("web[0:99]", ["web1.eu", "web2.eu", "web1.us"]),
+        ("web[0:0]", ["web1.eu"]),
+        ("web[2:0]", ["web1.us"]),  # for Ansible a last one of 0 is none
+        ("web[1-2]", ["web2.eu", "web1.us"]),
+        ("db1[0]", ["db1"]),
+        ("db?[1]", ["db2"]),
+        ("*db*[3]", ["db1"]),  # the group's three, then the hosts of that name: found again
+        ("all:&web[0]", ["web1.eu"]),
+        ("web:!web[0]", ["web2.eu", "web1.us"]),
+        ("web[0]:db[0]", ["web1.eu", "db1"]),
+        ("web[9:],api", ["api"]),
+        ("empty[0],api", ["api"]),
     ],
 )
 def test_patterns(pattern: str, expected: list[str]) -> None:
@@ -128,56 +151,227 @@ def test_what_matches_nothing_is_told_once() -> None:
     """A term without a match is a warning, wherever it stands; an empty group is none."""
     found = select(["api,wbe,empty", "!wbe"], "all,x*", FLEET)
     assert found.warnings == (
-        "'wbe' matches no host and no group",
+        "'wbe' matches no host and no group: did you mean 'web'?",
         "'x*' matches no host and no group",
     )
+
+
+def test_old_subscripts_and_empty_ones_are_told() -> None:
+    """What Ansible takes for another, and what begins behind the last host."""
+    found = select(["web[1-2]", "db[9:]"], None, FLEET)
+    assert found.warnings == (
+        "'web[1-2]': write web[1:2], which is what is meant",
+        "'db[9:]' is empty: 'db' means 3 hosts, and the first is number 0",
+    )
+
+
+def test_localhost_has_three_names() -> None:
+    """Where one of them stands in the inventory, each means that host; else none does."""
+    named = inventory({}, "a", "127.0.0.1", "b")
+    for name in ("localhost", "127.0.0.1", "::1"):
+        assert [host.name for host in select([name], None, named).hosts] == ["127.0.0.1"]
+
+
+NOTHING = "matches no host and no group"
+HINTS = "it is a host only where the inventory names it"
 
 
 @pytest.mark.parametrize(
     ("patterns", "limit", "expected"),
     [
-        (["wbe"], None, "no host matches 'wbe'"),
-        (["wbe", "dbb:&web"], None, "no host matches 'wbe,dbb:&web'"),
+        (["wbe"], None, "no host matches 'wbe': did you mean 'web'?"),
+        (["API"], None, "no host matches 'API': did you mean 'api'?"),
+        (["db3"], None, "no host matches 'db3': did you mean 'db', 'db2' or 'db1'?"),
+        (["xyz"], None, "no host matches 'xyz'"),
+        (["x*"], None, "no host matches 'x*'"),
+        (["~x"], None, "no host matches '~x'"),
+        (
+            ["wbe", "dbb:&web"],
+            None,
+            f"no host matches 'wbe,dbb:&web'; 'wbe' {NOTHING}: did you mean 'web'?; 'dbb' "
+            f"{NOTHING}: did you mean 'db', 'db2' or 'db1'?",
+        ),
+        (
+            ["q1,q2,q3,q4,q5"],
+            None,
+            f"no host matches 'q1,q2,q3,q4,q5'; 'q1' {NOTHING}; 'q2' {NOTHING}; 'q3' {NOTHING}; "
+            "and 2 more",
+        ),
         (["empty"], None, "no host matches 'empty'"),
         (["web"], "db", "no host matches 'web' within the limit 'db'"),
-        ([], "nope", "no host matches 'all' within the limit 'nope'"),
-        (["localhost"], None, "no host matches 'localhost'"),
-        (["127.0.0.1"], None, "no host matches '127.0.0.1'"),
+        (["web"], "nope", f"no host matches 'web' within the limit 'nope'; 'nope' {NOTHING}"),
+        (["localhost"], None, f"no host matches 'localhost': {HINTS}"),
+        (["127.0.0.1"], None, f"no host matches '127.0.0.1': {HINTS}"),
         (["all,!*"], None, "no host matches 'all,!*'"),
         (["web,&eu,&db,api"], None, "no host matches 'web,&eu,&db,api'"),
-        (["db1:22"], None, "no host matches 'db1:22'"),  # an address with a port, for Ansible too
-        (["~web"], None, "the pattern '~web' is a regular expression, "),
-        (["web", "!~web"], None, "the pattern '~web' is a regular expression, "),
-        (["web[0]"], None, "the pattern 'web[0]' is a subscript, "),
-        (["web[-1]"], None, "the pattern 'web[-1]' is a subscript, "),
-        (["all:&web[0:5]"], None, "the pattern 'web[0:5]' is a subscript, "),
-        (["w*[1:]"], None, "the pattern 'w*[1:]' is a subscript, "),
-        (["web[0-5]"], None, "the pattern 'web[0-5]' is a subscript, "),
-        (["@failed"], None, "the pattern '@failed' is a file of patterns, "),
-        (["all"], "@failed", "the pattern '@failed' is a file of patterns, "),
+        (["!web[0:"], None, "no host matches '!web[0:'; '0' matches no host and no group"),
+        (
+            ["web[5:9]"],
+            None,
+            "no host matches 'web[5:9]'; 'web[5:9]' is empty: 'web' means 3 hosts, and the first "
+            "is number 0",
+        ),
+        (
+            ["web[3]"],
+            None,
+            "the pattern 'web[3]': 'web' means 3 hosts, so a subscript goes from 0 to 2, or from "
+            "-3 to -1",
+        ),
+        (
+            ["all", "!db1[-2]"],
+            None,
+            "the pattern 'db1[-2]': 'db1' means 1 host, so a subscript goes from 0 to 0, or from "
+            "-1 to -1",
+        ),
+        ([f"web[{'9' * 5000}]"], None, f"'web[{'9' * 5000}]': a subscript of too many digits"),
+        (
+            ["web", "!~("],
+            None,
+            "the pattern '~(' is no regular expression: missing ), unterminated subpattern at "
+            "position 0",
+        ),
+        (
+            ["~a{99999999999}"],
+            None,
+            "the pattern '~a{99999999999}' is no regular expression: the repetition number is too "
+            "large",
+        ),
         (["web,!"], None, "a pattern of '!' or '&' alone names nothing"),
+        (["@"], None, "'@': expected the name of a file of patterns after it"),
+        (["@no/such"], None, "'@no/such': no/such: No such file or directory"),
+        (["all"], "@no/such,db", "'@no/such': no/such: No such file or directory"),
+        (["@/"], None, "'@/': expected a file of patterns, and / is no file"),
+        (
+            ["@/dev/zero"],
+            None,
+            "'@/dev/zero': expected a file of patterns, and /dev/zero is no file",
+        ),
+        (
+            ["all", "!@no"],
+            None,
+            "'!@no': a file of patterns has no sign; write the signs into the file, one before "
+            "each line",
+        ),
     ],
 )
 def test_refused(patterns: list[str], limit: str | None, expected: str) -> None:
-    """Where nothing is left, or the grammar is not ours yet, the pattern is named and exit is 2."""
-    if expected.endswith(", "):
-        expected += "which this version does not support"
+    """Where nothing is left, or a term cannot be used, the pattern is named and exit is 2."""
     with pytest.raises(UsageError) as caught:
         select(patterns, limit, FLEET)
     assert str(caught.value) == expected
     assert caught.value.exit_code == 2
 
 
+def test_thousands_of_terms_without_a_match() -> None:
+    """Ten have a line each, five of them with close names, which take time; the rest are folded."""
+    many = inventory({}, *(f"web{number:04}" for number in range(5000)))
+    terms = [f"wbe{number:04}" for number in range(500)]
+    *lines, last = select(["all", *terms, "web0001[9:]"], None, many).warnings
+    assert len(lines) == 11
+    assert sum("did you mean" in line for line in lines) == 5
+    assert last == "490 more match no host and no group: wbe[0010-0499]"
+    with pytest.raises(UsageError, match=r"; and 497 more$"):
+        select(terms, None, many)
+
+
+# --- files of patterns
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that is worked in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("db1\napi\n", ["db1", "api"]),
+        ("web\n!web1*", ["web2.eu"]),
+        ("&eu\n  db  \n\n# by hand\n", ["db1"]),
+        ("\ufeffdb1\r\napi\r\n", ["db1", "api"]),
+        ("# none of these\n!web\n!db", ["api", "2001:db8::1", "dot.ted"]),
+        ("~web1\ndb[0]", ["web1.eu", "web1.us", "db1"]),
+        ("2001:db8::1", ["2001:db8::1"]),
+    ],
+)
+def test_files_of_patterns(folder: Path, text: str, expected: list[str]) -> None:
+    """A term a line, in patterns and in limits; blanks around it and comments do not count."""
+    (folder / "some").write_text(text, newline="")
+    assert chosen("@some") == expected
+    assert sorted(chosen(limit="@some")) == sorted(expected)
+
+
+def test_files_stand_among_other_terms(folder: Path) -> None:
+    """Their terms are gathered with the others."""
+    (folder / "some").write_text("db\n!db1\n")
+    (folder / "more").write_text("api\n")
+    assert chosen("@some,web,!web1*,@more") == ["db2", "twin", "web2.eu", "api"]
+    assert chosen("web", "db", limit="@some:@more") == ["db2", "twin"]
+
+
+def test_a_line_of_a_file_is_one_term(folder: Path) -> None:
+    """Neither commas nor colons separate there, nor does a comment begin behind a name."""
+    (folder / "some").write_text("db1,db2\ndb1:db2\nweb # all of it\napi\n@some\n")
+    found = select(["@some"], None, FLEET)
+    assert [host.name for host in found.hosts] == ["api"]
+    assert len(found.warnings) == 4
+
+
+def test_an_empty_file_means_all(folder: Path) -> None:
+    """As it does for Ansible; but it is told."""
+    (folder / "none").write_text("\n# nothing\n")
+    found = select(["db"], "@none", FLEET)
+    assert [host.name for host in found.hosts] == ["db1", "db2", "twin"]
+    assert found.warnings == ("'@none': the file names no host, so it means all of them",)
+
+
+def test_files_that_are_no_text(folder: Path) -> None:
+    """Bytes that are no UTF-8 are refused with the file's name; a NUL in a name as well."""
+    (folder / "binary").write_bytes(b"db1\n\xff\xfe\n")
+    with pytest.raises(UsageError, match=r"^'@binary': 'binary' is no text in UTF-8: "):
+        chosen("@binary")
+    with pytest.raises(UsageError, match="embedded null byte"):
+        chosen("@a\0b")
+
+
+def test_home_folders_are_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell leaves `@~/file` as it is."""
+    monkeypatch.setitem(os.environ, "HOME", str(folder))
+    (folder / "some").write_text("db1\n")
+    assert chosen("@~/some") == ["db1"]
+
+
 def test_an_inventory_without_hosts() -> None:
     """Even `all` means nothing then."""
-    with pytest.raises(UsageError, match="no host matches 'all'"):
+    with pytest.raises(UsageError, match=r"^no host matches 'all': the inventory names no host$"):
         select([], None, inventory({}))
 
 
 # --- the algebra of sets ------------------------------------------------------------------------
 
 terms = st.sampled_from(
-    ["all", "*", "web", "db", "eu", "empty", "db1", "api", "twin", "*1*", "db?", "[wt]*", "nope"]
+    [
+        "all",
+        "*",
+        "web",
+        "db",
+        "eu",
+        "empty",
+        "db1",
+        "api",
+        "twin",
+        "*1*",
+        "db?",
+        "[wt]*",
+        "nope",
+        "~web",
+        "~.*1",
+        "web[0]",
+        "web[1:]",
+        "db[-1]",
+    ]
 )
 
 

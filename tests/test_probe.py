@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -15,24 +17,25 @@ from fleet.inventory import Host
 from tests.lab.waiting import poll
 
 HOST = Host("web1", "127.0.0.1")
+GOLDEN = Path(__file__).with_name("probes")
 WHOLE = b"""Last login: never
-@fleet 1 B host
+@fleet 2 B host
 uptime 12.34
 cpus 2
 
-@fleet 1 E host 0
+@fleet 2 E host 0
 
-@fleet 1 B tool
+@fleet 2 B tool
 /usr/bin/docker
 
-@fleet 1 E tool 0
+@fleet 2 E tool 0
 
-@fleet 1 B stats
+@fleet 2 B stats
 {"a":1}
 
-@fleet 1 E stats 0
+@fleet 2 E stats 0
 
-@fleet 1 END
+@fleet 2 END
 """
 
 STAND_IN = """#!/bin/sh
@@ -56,13 +59,26 @@ def _request(tool: str, seconds: float = 20, become: bool = False) -> str:
     return probe.request(Host("h", "h", runtime_path=tool, become=become), seconds)
 
 
-def test_wire_format_of_version_1_is_frozen():
+@pytest.mark.parametrize(
+    ("version", "digest"),
+    [
+        (1, "b4fcf11bdbf20da4812fdbb4a5a153a102c21bccc120d71a280c1efe52319e9a"),
+        (2, "8d35cfffa272b948779ffd50a03294c81ddc37e003978ec0ff38e7e200f909e8"),
+    ],
+)
+def test_wire_formats_are_frozen(version, digest):
     """The constant text stands in authorized_keys of nodes: changing it needs a new version."""
-    digest = hashlib.sha256(probe.COMMAND.encode()).hexdigest()
-    assert (probe.VERSION, digest) == (
-        1,
-        "b4fcf11bdbf20da4812fdbb4a5a153a102c21bccc120d71a280c1efe52319e9a",
-    )
+    golden = (GOLDEN / f"v{version}.txt").read_text().rstrip("\n")
+    assert hashlib.sha256(golden.encode()).hexdigest() == digest
+    if version == probe.VERSION:
+        assert golden == probe.COMMAND
+
+
+def test_last_two_formats_are_read():
+    """Those whose texts stand here are those that are read."""
+    assert probe.READABLE_VERSIONS == (probe.VERSION - 1, probe.VERSION)
+    kept = sorted(int(file.stem[1:]) for file in GOLDEN.glob("v*.txt"))
+    assert tuple(kept[-2:]) == probe.READABLE_VERSIONS
 
 
 @pytest.mark.parametrize("character", ["!", "\\", "\n", "\r", "`", "\t"])
@@ -112,6 +128,10 @@ def test_probe_runs_under_every_login_shell(shell, tmp_path):
     )
     assert answer.lines("ps1") == answer.lines("ps2") == ('["0"]',)
     assert answer.lines("stats") == ('{"ID":"0"}',)
+    uptime, clock, cpus = answer.lines("host")
+    assert re.fullmatch(r"uptime \d+\.\d+", uptime)
+    assert abs(int(clock.removeprefix("clock ")) - time.time()) < 30
+    assert cpus == f"cpus {os.cpu_count()}"
     asked = run.stderr.decode()
     assert asked.count(f"ps|--no-trunc|--format|{probe.PS_FORMAT}|") == 2
     assert "stats|--no-stream|--no-trunc|--format|{{json .}}|" in asked
@@ -133,6 +153,55 @@ def test_environment_of_the_login_cannot_point_docker_elsewhere(tmp_path):
     )
     line = probe.cut(run.stdout).lines("stats")[0]
     assert line.startswith(",,,C,/bin:/usr/local/sbin:")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_node_without_date_has_no_clock(shell, tmp_path):
+    """Without date(1), or with one that fails, the line is missing, and all else is as ever."""
+    tool, empty = _docker(tmp_path), tmp_path / "bin"
+    empty.mkdir()
+    for name in (shell, "grep", "tr", "timeout"):
+        (empty / name).symlink_to(shutil.which(name))
+    (empty / "sh").symlink_to(shell)
+    # busybox has a date of its own that its shell finds before any on the PATH.
+    text = _request(tool).replace("date +%s", "no-date +%s" if shell == "busybox" else "date +%s")
+    for place in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+        text = text.replace(f":{place}", "")
+    for failing in (False, True):
+        if failing and shell != "busybox":
+            (empty / "date").write_text("#!/bin/sh\nexit 1\n")
+            (empty / "date").chmod(0o755)
+        run = subprocess.run(
+            [empty / "sh", "-c", text],
+            capture_output=True,
+            timeout=30,
+            check=True,
+            env={"PATH": str(empty)},
+        )
+        answer = probe.cut(run.stdout)
+        assert answer.whole
+        assert [line.split()[0] for line in answer.lines("host")] == ["uptime", "cpus"]
+        assert b"date" not in run.stderr
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(8, "-k 2 00[1-7]"), (90, "-k 2 010")])
+def test_timeout_has_three_digits(seconds, words, tmp_path):
+    """sudoers can say three digits, but not any number of them."""
+    (tmp_path / "bin").mkdir()
+    timeout = tmp_path / "bin/timeout"
+    timeout.write_text('#!/bin/sh\necho "$*" >&2; exec /usr/bin/timeout "$@"\n')
+    timeout.chmod(0o755)
+    run = subprocess.run(
+        ["sh", "-c", _request(_docker(tmp_path), seconds)],
+        capture_output=True,
+        timeout=30,
+        check=True,
+        env={"PATH": f"{timeout.parent}:{os.environ['PATH']}"},
+    )
+    asked = run.stderr.decode()
+    assert probe.cut(run.stdout).rc("stats") == 0
+    assert re.search(rf"{words} \S+/docker ps ", asked), asked
+    assert re.search(r"-k 2 \d{3} \S+/docker stats ", asked), asked
 
 
 def test_missing_cli_is_told_apart_from_a_failing_one(tmp_path):
@@ -293,7 +362,7 @@ def test_watchdog_leaves_quick_tools_and_their_status_alone(shell, tmp_path):
 def test_cut_reads_a_whole_answer():
     """Noise before the first marker is kept apart, blank lines mean nothing."""
     answer = probe.cut(WHOLE)
-    assert answer.version == 1
+    assert answer.version == 2
     assert answer.whole
     assert answer.noise == "Last login: never"
     assert answer.lines("host") == ("uptime 12.34", "cpus 2")
@@ -314,10 +383,10 @@ def test_answer_without_its_end_is_not_whole():
 @pytest.mark.parametrize(
     "forged",
     [
-        b"@fleet 1 B host\n",
-        b"@fleet 1 E tool 0\n",
-        b"@fleet 1 END\n",
-        b"@fleet 2 E stats 0\n",
+        b"@fleet 2 B host\n",
+        b"@fleet 2 E tool 0\n",
+        b"@fleet 2 END\n",
+        b"@fleet 1 E stats 0\n",
     ],
 )
 def test_marker_out_of_order_ends_the_reading(forged):
@@ -328,7 +397,7 @@ def test_marker_out_of_order_ends_the_reading(forged):
 
 
 @pytest.mark.parametrize(
-    "line", [b"@fleet 1 B", b"@fleet x B host", b" @fleet 1 END", b"@fleet 1 E stats x", b"@fleet"]
+    "line", [b"@fleet 2 B", b"@fleet x B host", b" @fleet 2 END", b"@fleet 2 E stats x", b"@fleet"]
 )
 def test_line_that_only_looks_like_a_marker_is_a_line(line):
     """Markers are exact; anything else belongs to the section it stands in."""
@@ -339,7 +408,7 @@ def test_line_that_only_looks_like_a_marker_is_a_line(line):
 
 def test_version_is_read_from_the_first_marker():
     """An answer in another format says which."""
-    assert probe.cut(WHOLE.replace(b"@fleet 1 ", b"@fleet 7 ")).version == 7
+    assert probe.cut(WHOLE.replace(b"@fleet 2 ", b"@fleet 7 ")).version == 7
     assert probe.cut(b"nothing here\n").version is None
 
 
@@ -354,8 +423,8 @@ def test_cut_takes_anything(data):
         st.sampled_from(
             [
                 *(line + b"\n" for line in WHOLE.split(b"\n")),
-                b"@fleet 1 B ps1\n",
-                b"@fleet 1 E ps1 1\n",
+                b"@fleet 2 B ps1\n",
+                b"@fleet 2 E ps1 1\n",
             ]
         ),
         max_size=40,
@@ -365,7 +434,7 @@ def test_cut_takes_any_order_of_markers(lines):
     """Sections never hold a marker, and a whole answer has every section closed."""
     answer = probe.cut(b"".join(lines))
     for section in answer.sections.values():
-        assert not any(line.startswith("@fleet 1 ") for line in section.lines)
+        assert not any(line.startswith("@fleet 2 ") for line in section.lines)
         assert section.rc is not None or not answer.whole
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -134,7 +135,7 @@ def test_json_is_one_object_with_the_tables_columns():
     """Column names are the tables', times are ISO 8601 UTC, unknown is null."""
     schema = schema_of(TableNames())
     containers, hosts, sweeps = rows_of(SWEEP, schema)
-    document = json.loads(as_json(sweeps, hosts, containers))
+    document = json.loads("".join(as_json(sweeps, hosts, containers)))
     assert list(document) == ["sweep", "hostStatus", "containerStats"]
     assert document["sweep"] == {
         "name": "fleet",
@@ -156,12 +157,23 @@ def test_json_is_one_object_with_the_tables_columns():
     assert list(empty) == [column.name for column in schema.containers.columns]
 
 
+def test_json_is_laid_out_as_the_library_does():
+    """It comes in pieces, and is to the letter what one call would have made."""
+    schema = schema_of(TableNames())
+    for sweep in (SWEEP, _sweep(_ok("web1")), _sweep(_down('"quoted"\\\n{', "a\nb"))):
+        containers, hosts, sweeps = rows_of(sweep, schema)
+        pieces = list(as_json(sweeps, hosts, containers))
+        text = "".join(pieces)
+        assert text == json.dumps(json.loads(text), indent=2) + "\n"
+        assert len(pieces) > len(hosts.rows) + len(containers.rows)
+
+
 def test_json_lines_and_csv_hold_the_same_rows():
     """A row a line, unknown null or empty, and what needs quotes is quoted."""
     visit = _ok("web1", _sample("a", service='x,"y"\nz', pids=3))
     rows = rows_of(_sweep(visit), schema_of(TableNames()))[0]
-    (line,) = as_jsonl(rows).splitlines()
-    (row,) = csv.DictReader(io.StringIO(as_csv(rows)))
+    (line,) = as_jsonl(rows)
+    (row,) = csv.DictReader(io.StringIO("".join(as_csv(rows))))
     assert json.loads(line)["service"] == row["service"] == 'x,"y"\nz'
     assert (json.loads(line)["pids"], row["pids"]) == (3, "3")
     assert (json.loads(line)["cpu"], row["cpu"]) == (None, "")
@@ -210,6 +222,78 @@ def test_cause_with_many_details_gives_one_as_an_example():
     assert causes([_down("w1", "10.0.0.1: refused"), _down("w2", "10.0.0.2: refused")]) == [
         "unreachable 2: w[1-2]: for one, w1: 10.0.0.1: refused"
     ]
+
+
+def test_every_bastion_has_a_line_of_its_own():
+    """Which bastion is gone is read from the line; hosts behind another are not mixed in."""
+    visits = [
+        failure(_host(f"web{n:02}"), Status.JUMP_FAILED, Phase.CONNECT, "refused", 0, "bastion1")
+        for n in range(1, 13)
+    ]
+    visits += [
+        failure(_host(f"db{n}"), Status.JUMP_FAILED, Phase.CONNECT, "no key", 0, "ops@b2:2222")
+        for n in (1, 2)
+    ]
+    visits.append(_down("alone"))
+    assert causes(visits) == [
+        "jump_failed 12: web[01-12] (via bastion1): refused",
+        "jump_failed 2: db[1-2] (via ops@b2:2222): no key",
+        "unreachable 1: alone: refused",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=cmd|'/C calc'!A0", "'=cmd|'/C calc'!A0"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t'=1"),
+        (" =1", "' =1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("a;=1", "a;'=1"),
+        ("web", "web"),
+        ("a=b+c-d@e", "a=b+c-d@e"),
+        ("it's", "it's"),
+    ],
+)
+def test_no_formula_stands_in_csv(text, cell):
+    """A spreadsheet shows it as text; JSON has it exactly."""
+    visit = _ok("web1", _sample("a", service=text, image=text))
+    rows = rows_of(_sweep(visit), schema_of(TableNames()))[0]
+    (row,) = csv.DictReader(io.StringIO("".join(as_csv(rows))))
+    assert (row["service"], row["image"]) == (cell, cell)
+    assert json.loads("".join(as_jsonl(rows)))["service"] == text
+
+
+def test_figures_are_no_formulas():
+    """A number stays a number, a time a time, whatever their first sign."""
+    rows = rows_of(_sweep(_ok("web1", _sample("a", cpu_percent=-1.5))), schema_of(TableNames()))[0]
+    (row,) = csv.DictReader(io.StringIO("".join(as_csv(rows))))
+    assert (row["cpu"], row["host"]) == ("-1.5", "web1")
+
+
+def test_labels_stand_in_what_programs_read():
+    """A label is a key and a column, null or empty where a host has none; people's table is as
+    it was.
+    """
+    schema = schema_of(TableNames(), ("env", "role"))
+    good = replace(_ok("web1", FULL), host=_host("web1", labels=("prod", None)))
+    down = replace(_down("db1"), host=_host("db1", labels=("prod", "=db")))
+    sweep = _sweep(good, down)
+    containers, hosts, sweeps = rows_of(sweep, schema)
+    document = json.loads("".join(as_json(sweeps, hosts, containers)))
+    assert (document["sweep"]["env"], document["sweep"]["role"]) == ("prod", None)
+    assert [row["role"] for row in document["hostStatus"]] == [None, "=db"]
+    assert json.loads("".join(as_jsonl(containers)))["env"] == "prod"
+    (row,) = csv.DictReader(io.StringIO("".join(as_csv(containers))))
+    assert (row["env"], row["role"]) == ("prod", "")
+    assert [row["role"] for row in csv.DictReader(io.StringIO("".join(as_csv(hosts))))] == [
+        "",
+        "'=db",
+    ]
+    assert "prod" not in as_table(sweep, found(sweep))
 
 
 def test_summary_is_25_lines_at_most():

@@ -105,6 +105,33 @@ def test_the_statement_is_what_the_design_says() -> None:
 
 
 @pytest.mark.e2e
+def test_labels_are_added_to_tables_that_exist(questdb: QuestDB) -> None:
+    """One statement for each new label of each table; what the inventory no longer names stays."""
+    schema, client = fresh(), client_of(questdb)
+    ensure(client, schema)
+    names = TableNames(*(table.name for table in schema.tables))
+    labelled = schema_of(names, ("env", "Région 1"))
+    assert ensure(client, labelled) == tuple(
+        f'ALTER TABLE "{table.name}" ADD COLUMN IF NOT EXISTS "{label}" SYMBOL'
+        for table in schema.tables
+        for label in ("env", "Région 1")
+    )
+    assert ensure(client, labelled) == ensure(client, schema) == ()
+    for table in schema.tables:
+        columns = columns_of(questdb, table.name)
+        assert (columns["env"], columns["Région 1"]) == ("SYMBOL", "SYMBOL")
+    publish(questdb, *rows_of(small_sweep(), labelled))
+    count_of(questdb, schema.hosts.name, 3)
+
+
+def test_labels_come_with_a_new_table() -> None:
+    """They stand after our columns, and are no keys."""
+    statement = create_statement(schema_of(TableNames(), ("env",)).sweeps)
+    assert '"timestamp" TIMESTAMP, "env" SYMBOL) TIMESTAMP("timestamp")' in statement
+    assert statement.endswith('DEDUP UPSERT KEYS("timestamp", "name")')
+
+
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", ["select", "a b-c.d", "Ärger", "x=y;z`&"])
 def test_any_permitted_name_works(questdb: QuestDB, name: str) -> None:
     """A table may be called by a word of SQL, with spaces, dashes, dots, letters of any kind."""

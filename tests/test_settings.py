@@ -292,13 +292,13 @@ def test_a_file_without_a_name_is_said() -> None:
 @pytest.mark.parametrize(
     ("flags", "environ", "message"),
     [
-        ({"inventory": ""}, {}, "-i: expected a file, not an empty name"),
-        ({"inventory": "-"}, {}, "-i: standard input (-) is not read: name a file"),
-        ({}, {"FLEET_INVENTORY": "-"}, "-i: standard input (-) is not read: name a file"),
+        ({"inventory": ("",)}, {}, "-i: expected a file or a folder, not an empty name"),
+        ({"inventory": ("a", "")}, {}, "-i: expected a file or a folder, not an empty name"),
+        ({"inventory": ("-", "-")}, {}, "-i: standard input (-) can be read once only"),
     ],
 )
 def test_inventories_that_are_no_file(flags, environ, message) -> None:
-    """Standard input would be a file called `-`, an empty name the default."""
+    """An empty name would be the default; standard input has one end."""
     with pytest.raises(UsageError) as caught:
         settings_from(flags, environ)
     assert str(caught.value) == message
@@ -410,7 +410,7 @@ def test_flags_become_settings(tmp_path: Path) -> None:
     key.touch()
     known.touch()
     flags = {
-        "inventory": "fleet.yaml",
+        "inventory": ("fleet.yaml", "~/more"),
         "patterns": ("web", "db"),
         "limit": "eu",
         "forks": 5,
@@ -427,6 +427,9 @@ def test_flags_become_settings(tmp_path: Path) -> None:
         "spool_max_bytes": "500MB",
         "private_key": str(key),
         "known_hosts": str(known),
+        "ssh_config": "none",
+        "failed": True,
+        "many_labels": True,
         "questdb": "http::addr=db;",
         "table": "a",
         "status_table": "b",
@@ -436,11 +439,12 @@ def test_flags_become_settings(tmp_path: Path) -> None:
     }
     settings = settings_from(flags, {}, carried=_all)
     assert settings == Settings(
-        "fleet.yaml",
+        ("fleet.yaml", os.path.expanduser("~/more")),
         ("web", "db"),
         "eu",
         5,
         1.5,
+        True,
         20.0,
         60.0,
         MaxFailed(percent=10),
@@ -453,6 +457,9 @@ def test_flags_become_settings(tmp_path: Path) -> None:
         500_000_000,
         str(key),
         str(known),
+        "none",
+        True,
+        True,
         QuestDB(host="db"),
         TableNames("a", "b", "c"),
         1,
@@ -469,20 +476,24 @@ def test_the_environment_speaks_where_no_flag_does(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.touch()
     environ = {
-        "FLEET_INVENTORY": "environment.yaml",
+        "FLEET_INVENTORY": "environment.yaml, more.yaml",
         "FLEET_SSH_KEY_FILE": str(key),
         "QDB_CLIENT_CONF": "http::addr=environment;",
         "FLEET_STATE_DIR": "/environment",
     }
     settings = settings_from({}, environ, carried=_all)
-    assert settings.inventory == "environment.yaml"
+    assert settings.inventory == ("environment.yaml", "more.yaml")
     assert settings.private_key == str(key)
     assert settings.questdb.host == "environment"
     assert settings.state_dir == "/environment"
-    flags = {"inventory": "flag.yaml", "private_key": str(flagged), "questdb": "http::addr=flag;"}
-    flags["state_dir"] = "~/flag"
+    flags = {
+        "inventory": ("flag.yaml",),
+        "private_key": str(flagged),
+        "questdb": "http::addr=flag;",
+        "state_dir": "~/flag",
+    }
     settings = settings_from(flags, environ, carried=_all)
-    assert settings.inventory == "flag.yaml"
+    assert settings.inventory == ("flag.yaml",)
     assert settings.private_key == str(flagged)
     assert settings.questdb.host == "flag"
     assert settings.state_dir == os.path.expanduser("~/flag")

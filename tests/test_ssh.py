@@ -8,8 +8,9 @@ import pytest
 from fleet.allowance import Allowance
 from fleet.inventory import Host
 from fleet.transport import MAX_STDERR_BYTES, MAX_STDOUT_BYTES, Ended
-from fleet.transport.host_keys import KnownHosts
-from fleet.transport.ssh import Ssh, SshOptions, _read, _user
+from fleet.transport.client_config import user_name
+from fleet.transport.route import Routes
+from fleet.transport.ssh import Ssh, SshOptions, _read
 
 
 class Channel:
@@ -44,7 +45,7 @@ def test_connections_share_no_options():
     it under other threads.
     """
     hosts = [Host("a", "127.0.0.1"), Host("b", "127.0.0.2")]
-    ssh = Ssh(hosts, SshOptions(1.0, KnownHosts.read(None)))
+    ssh = Ssh(hosts, SshOptions(1.0, routes=Routes("none")))
     one, other = (ssh._connections[name].connect_kwargs for name in "ab")
     assert (type(one), type(other)) == (dict, dict)
     assert one is not other
@@ -107,6 +108,12 @@ def test_paramiko_is_what_we_lean_on():
     """What we use of paramiko beyond its manual is there in the version at hand."""
     assert "ssh-ed25519" in paramiko.Transport._preferred_keys
     assert hasattr(paramiko.Packetizer, "complete_handshake")
+    assert hasattr(paramiko.SSHConfig, "_expand_variables")
+    assert hasattr(paramiko.SSHConfig, "_does_match")
+    assert paramiko.common.MSG_CHANNEL_CLOSE in paramiko.Transport._channel_handler_table
+    assert hasattr(paramiko.Channel, "_handle_close")
+    assert hasattr(paramiko.Transport, "_next_channel")
+    assert hasattr(paramiko.Transport, "_parse_channel_open_failure")
 
 
 @pytest.mark.parametrize("error", [KeyError("uid"), OSError("no user name")])
@@ -117,4 +124,4 @@ def test_nameless_user_logs_in_as_nobody(monkeypatch, error):
         raise error
 
     monkeypatch.setattr("getpass.getuser", getuser)
-    assert _user() == ""
+    assert user_name() == ""

@@ -390,3 +390,47 @@ def test_a_file_replaces_another_whole(tmp_path: Path) -> None:
     write_durably(file, b"three")
     assert file.read_bytes() == b"three"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+# --- the hosts that failed
+
+
+def test_failed_hosts_are_those_of_the_last_sweep(tmp_path: Path) -> None:
+    """Each name has its own record; the later one replaces the earlier, also by nobody."""
+    state = State(tmp_path / "state")
+    assert state.failed("x") is None
+    state.record_failed("x", NOW, ["web1", "b\u00fcro", "\udcff"])
+    state.record_failed("nightly", NOW, ["db1"])
+    assert state.failed("x") == (NOW, ("web1", "b\u00fcro", "\udcff"))
+    state.record_failed("x", NOW + timedelta(hours=1), [])
+    assert state.failed("x") == (NOW + timedelta(hours=1), ())
+    assert state.failed("nightly") == (NOW, ("db1",))
+    assert sorted(path.name for path in (tmp_path / "state/failed").iterdir()) == ["nightly", "x"]
+    assert state.failed_file("x").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b'{"timestamp": "2026-11-23T03:00:00+00:00", "hosts": ["a"',
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"timestamp": "2026-11-23T03:00:00", "hosts": []}',
+        b'{"timestamp": "yesterday", "hosts": []}',
+        b'{"timestamp": 7, "hosts": []}',
+        b'{"timestamp": "0001-01-01T00:00:00+23:00", "hosts": []}',
+        b'{"timestamp": "2026-11-23T03:00:00+00:00", "hosts": [1]}',
+        b'{"timestamp": "2026-11-23T03:00:00+00:00", "hosts": "web1"}',
+        b'{"hosts": []}',
+        b"[" * 100_000,
+    ],
+)
+def test_damaged_record_of_failed_hosts(tmp_path: Path, text: bytes) -> None:
+    """Nothing is guessed from it."""
+    state = State(tmp_path)
+    make_folder(tmp_path / "failed")
+    state.failed_file("x").write_bytes(text)
+    with pytest.raises(ValueError, match=r"^it is cut or changed$"):
+        state.failed("x")

@@ -1,11 +1,12 @@
 """The tables: what existing dashboards rely on, and how a sweep becomes rows."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from fleet.inventory import Host
 from fleet.sources import Sample
 from fleet.status import Phase, Status
-from fleet.tables import Sweep, TableNames, rows_of, schema_of
+from fleet.tables import Sweep, TableNames, reserved_names, rows_of, schema_of
 from fleet.visit import Visit
 
 NOW = datetime(2026, 11, 23, 3, 0, 0, 123456, tzinfo=UTC)
@@ -186,3 +187,63 @@ def test_rows_of_a_sweep_share_its_time() -> None:
     schema = schema_of(TableNames())
     for rows in rows_of(small_sweep(), schema):
         assert {row["timestamp"] for row in rows.as_dicts()} == {NOW}
+
+
+LABELS = ("env", "role")
+
+
+def labelled(sweep: Sweep, *labels: tuple[str | None, ...]) -> Sweep:
+    """The same sweep, its hosts with these labels."""
+    visits = (
+        replace(visit, host=replace(visit.host, labels=own))
+        for visit, own in zip(sweep.visits, labels, strict=True)
+    )
+    return replace(sweep, visits=tuple(visits))
+
+
+def test_labels_are_columns_of_all_tables() -> None:
+    """They are symbols, come last, in their order, and no key."""
+    plain, schema = schema_of(TableNames()), schema_of(TableNames(), LABELS)
+    for before, table in zip(plain.tables, schema.tables, strict=True):
+        names = [f"{column.name} {column.type}" for column in table.columns]
+        assert names[: len(before.columns)] == [f"{c.name} {c.type}" for c in before.columns]
+        assert names[len(before.columns) :] == ["env SYMBOL", "role SYMBOL"]
+        assert table.keys == before.keys
+
+
+def test_rows_have_their_hosts_labels() -> None:
+    """A host's value stands in its containers' rows and its own; none is null."""
+    sweep = labelled(small_sweep(), ("prod", "web"), ("prod", None), ("prod", "db"))
+    containers, hosts, sweeps = rows_of(sweep, schema_of(TableNames(), LABELS))
+    assert {(row["env"], row["role"]) for row in containers.as_dicts()} == {("prod", "web")}
+    assert [(row["env"], row["role"]) for row in hosts.as_dicts()] == [
+        ("prod", "web"),
+        ("prod", None),
+        ("prod", "db"),
+    ]
+    assert [(row["env"], row["role"]) for row in sweeps.as_dicts()] == [("prod", None)]
+
+
+def test_a_sweep_has_the_labels_that_all_its_hosts_share() -> None:
+    """One host without a value is enough for none; so is a sweep of no hosts."""
+    schema = schema_of(TableNames(), LABELS)
+    mixed = labelled(small_sweep(), ("prod", "web"), (None, "web"), ("prod", "web"))
+    assert [(r["env"], r["role"]) for r in rows_of(mixed, schema)[2].as_dicts()] == [(None, "web")]
+    nobody = replace(mixed, visits=())
+    assert [(r["env"], r["role"]) for r in rows_of(nobody, schema)[2].as_dicts()] == [(None, None)]
+
+
+def test_a_host_of_no_labels_has_none() -> None:
+    """Hosts that are made elsewhere, without labels, have nulls and break nothing."""
+    sweep = labelled(small_sweep(), ("prod", "web"), (), ("prod", "web"))
+    _, hosts, sweeps = rows_of(sweep, schema_of(TableNames(), LABELS))
+    assert [row["env"] for row in hosts.as_dicts()] == ["prod", None, "prod"]
+    assert [row["env"] for row in sweeps.as_dicts()] == [None]
+
+
+def test_every_column_of_ours_is_reserved() -> None:
+    """No label can have the name of a column in any of the tables, in any case of letters."""
+    names = reserved_names()
+    for table in schema_of(TableNames()).tables:
+        assert {column.name.lower() for column in table.columns} <= names
+    assert not names & set(LABELS)

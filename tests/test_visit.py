@@ -2,7 +2,7 @@
 
 import json
 import time
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,9 @@ from fleet.allowance import RESERVE_BYTES, Allowance, Budget
 from fleet.errors import HostError
 from fleet.inventory import Host
 from fleet.status import Phase, Status
+from fleet.sudoers import sudoers_line
 from fleet.transport import Ended, Reply
+from fleet.verdict import judge
 from fleet.visit import Visit, printable, visit
 
 A, B = "a" * 64, "b" * 64
@@ -50,13 +52,13 @@ def _zeros(id: str) -> str:
 
 def _answer(*parts: tuple[str, int, list[str]], end: bool = True) -> bytes:
     """An answer in the probe's format; `host` and `tool` stand before the parts given."""
-    text = "@fleet 1 B host\nuptime 100.5\ncpus 4\n\n@fleet 1 E host 0\n"
+    text = "@fleet 2 B host\nuptime 100.5\ncpus 4\n\n@fleet 2 E host 0\n"
     if not parts or parts[0][0] not in ("tool", "args"):
-        text += "@fleet 1 B tool\n/usr/bin/docker\n\n@fleet 1 E tool 0\n"
+        text += "@fleet 2 B tool\n/usr/bin/docker\n\n@fleet 2 E tool 0\n"
     for name, rc, lines in parts:
         body = "".join(f"{line}\n" for line in lines)
-        text += f"\n@fleet 1 B {name}\n{body}\n@fleet 1 E {name} {rc}\n"
-    return (text + ("\n@fleet 1 END\n" if end else "")).encode()
+        text += f"\n@fleet 2 B {name}\n{body}\n@fleet 2 E {name} {rc}\n"
+    return (text + ("\n@fleet 2 END\n" if end else "")).encode()
 
 
 def _three(rows: list[str], before: list[str], after: list[str], /, **rcs: int) -> bytes:
@@ -306,7 +308,23 @@ TABLE = {
         0,
     ),
     "another format": (
-        _answer().replace(b"@fleet 1 ", b"@fleet 9 "),
+        _answer().replace(b"@fleet 2 ", b"@fleet 9 "),
+        {},
+        Status.PROBE_OUTDATED,
+        Phase.PROBE,
+        0,
+        0,
+    ),
+    "the format before": (
+        GOOD.replace(b"@fleet 2 ", b"@fleet 1 "),
+        {},
+        Status.OK,
+        None,
+        2,
+        0,
+    ),
+    "a format too old, with rows": (
+        GOOD.replace(b"@fleet 2 ", b"@fleet 0 "),
         {},
         Status.PROBE_OUTDATED,
         Phase.PROBE,
@@ -345,19 +363,138 @@ def test_answer_has_its_status(stdout, how, status, phase, good, dropped):
         "sudo: a password is required",
         "Sorry, user ops is not allowed to execute '/usr/bin/timeout' as root on web1.",
         "ops is not in the sudoers file.",
-        "sh: 1: sudo: not found",
-        "timeout: failed to run command 'sudo': No such file; sudo: command not found",
+        "sudo: a terminal is required to read the password",
     ],
 )
-def test_refusal_of_sudo_is_denied_where_become_was_asked(said):
-    """With ansible_become, what sudo says against us is docker_denied, in its words."""
-    host = Host("web1", "10.0.0.1", become=True)
+def test_refusal_of_sudo_is_denied_with_the_line_that_it_lacks(said):
+    """With ansible_become, what sudo says against us is docker_denied, and names its remedy."""
+    host = Host("web1", "10.0.0.1", user="ops", become=True)
     found = _visit(_three([], [], [], ps1=1, stats=1, ps2=1), said, host=host)
-    assert (found.status, found.phase, found.detail) == (
-        Status.DOCKER_DENIED,
-        Phase.DAEMON,
-        said,
+    assert (found.status, found.phase) == (Status.DOCKER_DENIED, Phase.DAEMON)
+    assert found.detail == f"{said}; /etc/sudoers.d/fleet there needs: {sudoers_line(host)}"
+
+
+def test_long_refusal_of_sudo_leaves_room_for_the_whole_line():
+    """However long sudo's words and the user's name are, the line is not cut."""
+    host = Host("web1", "10.0.0.1", user="u" * 32, become=True)
+    said = f"Sorry, user ops is not allowed to execute '{'x' * 900}' as root on web1."
+    answer = _three([], [], [], ps1=1, stats=1, ps2=1).replace(b"/usr/bin/d", b"/usr/local/bin/d")
+    found = _visit(answer, said, host=host)
+    assert found.detail.endswith(
+        f"…; /etc/sudoers.d/fleet there needs: {sudoers_line(host, docker='/usr/local/bin/docker')}"
     )
+    assert "Sorry, user ops" in found.detail
+
+
+def test_place_of_the_cli_is_taken_into_a_rule_from_a_few_only():
+    """What a hostile node says of its CLI's path does not get into a rule that others copy."""
+    host = Host("web1", "10.0.0.1", user="ops", become=True)
+    for place in (b"/tmp/docker", b"/usr/bin/docker, ALL", b"/home/ops/docker"):
+        answer = _three([], [], [], ps1=1, stats=1, ps2=1).replace(b"/usr/bin/docker", place)
+        found = _visit(answer, "sudo: a password is required", host=host)
+        assert found.detail.endswith(f" needs: {sudoers_line(host)}")
+
+
+def test_sudo_that_wants_a_terminal_is_told_not_to():
+    """requiretty is a default of some; the rule alone would not help against it."""
+    host = Host("web1", "10.0.0.1", user="ops", become=True)
+    said = "sudo: sorry, you must have a tty to run sudo"
+    found = _visit(_three([], [], [], ps1=1, stats=1, ps2=1), said, host=host)
+    assert found.status is Status.DOCKER_DENIED
+    assert found.detail.endswith(" needs: Defaults:ops !requiretty")
+
+
+def test_refusal_at_a_node_with_the_text_of_before_renews_both():
+    """The rule goes with this version's commands: both are renewed together."""
+    host = Host("web1", "10.0.0.1", user="ops", become=True)
+    answer = _three([], [], [], ps1=1, stats=1, ps2=1).replace(b"@fleet 2 ", b"@fleet 1 ")
+    found = _visit(answer, "sudo: a password is required", host=host)
+    assert found.status is Status.DOCKER_DENIED
+    assert found.detail == (
+        "sudo: a password is required; renew forced command and sudoers: fleet authorize web1"
+    )
+
+
+@pytest.mark.parametrize("said", ["sh: 1: sudo: not found", "bash: sudo: command not found"])
+def test_node_without_sudo_is_denied_in_its_own_words(said):
+    """No rule helps where there is no sudo."""
+    host = Host("web1", "10.0.0.1", become=True)
+    found = _visit(_three([], [], [], ps1=127, stats=127, ps2=127), said, host=host)
+    assert (found.status, found.detail) == (Status.DOCKER_DENIED, said)
+
+
+@pytest.mark.parametrize(
+    ("version", "detail"),
+    [
+        (0, "{}; renew it with what this prints: fleet authorize 'web 1'"),
+        (
+            3,
+            "{}; it is newer than this fleet: upgrade fleet here, or renew it with what this "
+            "prints: fleet authorize 'web 1'",
+        ),
+    ],
+)
+def test_format_that_is_not_read_has_its_way_out(version, detail):
+    """The detail names the format, what is read, and the command that renews it."""
+    host = Host("web 1", "10.0.0.1")
+    found = _visit(GOOD.replace(b"@fleet 2 ", b"@fleet %d " % version), host=host)
+    first = f"the node's forced command answers in format {version} of the probe; read here are "
+    assert found.status is Status.PROBE_OUTDATED
+    assert found.detail == detail.format(f"{first}1 and 2")
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def _skew(clock: str | None, run_s: float, uptimes: tuple[float, float] = (100.5, 103.25)):
+    text = GOOD.replace(b"uptime 100.5", b"uptime %.2f" % uptimes[0])
+    text = text.replace(b"uptime 103.25", b"uptime %.2f" % uptimes[1])
+    if clock is not None:
+        text = text.replace(b"cpus 4", b"clock %b\ncpus 4" % clock.encode())
+    return judge(Host("h", "h"), Reply(0, run_s, 0, text, b""), NOON)
+
+
+def test_clock_of_the_node_is_compared_with_ours():
+    """It was read when the probe began: 2.75 s of its uptime before the end, give or take."""
+    began = int(NOON.timestamp()) - 3
+    verdict = _skew(str(began), 3.25)
+    assert verdict.clock_skew_s == pytest.approx(0.5 + 0.25 - 0.25)
+    assert verdict.skew.doubt_s == pytest.approx(0.25 + 0.5)
+    assert _skew(str(began - 7200), 3.25).clock_skew_s == pytest.approx(0.5 - 7200)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 5), st.floats(0, 5), st.floats(0, 5), st.floats(0, 0.999))
+def test_true_skew_lies_within_the_doubt(skew_s, there_s, stats_s, back_s, fraction):
+    """However long the way there, the work and the way back take, the skew is bounded by both."""
+    read_at = NOON.timestamp() - back_s - stats_s + fraction
+    complete_at = datetime.fromtimestamp(read_at + stats_s + back_s, UTC)
+    text = GOOD.replace(b"103.25", b"%.6f" % (100.5 + stats_s))
+    text = text.replace(b"cpus 4", b"clock %d\ncpus 4" % (read_at + skew_s))
+    reply = Reply(0, there_s + stats_s + back_s, 0, text, b"")
+    found = judge(Host("h", "h"), reply, complete_at).skew
+    assert abs(found.seconds - skew_s) <= found.doubt_s + 1e-5
+
+
+@pytest.mark.parametrize("clock", [None, "%s", "", "-5", "1.5", "9" * 13])
+def test_clock_that_says_nothing_is_unknown(clock):
+    """No line, or one that is no time: unknown, and nothing else is lost."""
+    verdict = _skew(clock, 3)
+    assert verdict.clock_skew_s is None
+    assert verdict.status is Status.OK
+
+
+def test_nobody_is_late_who_was_not_timed():
+    """Without the time of our own clock there is nothing to compare."""
+    text = GOOD.replace(b"cpus 4", b"clock 5\ncpus 4")
+    assert judge(Host("h", "h"), Reply(0, 1, 0, text, b"")).clock_skew_s is None
+    assert judge(Host("h", "h"), Reply(0, 1, 0, text, b""), NOON).clock_skew_s < -1e9
+
+
+def test_uptime_that_lies_moves_the_skew_by_no_more_than_the_run():
+    """What the node says of its uptime counts only within the time that we waited."""
+    began = str(int(NOON.timestamp()))
+    for uptimes in ((5.0, 1e9), (1e9, 5.0)):
+        assert abs(_skew(began, 3, uptimes).clock_skew_s) <= 3.5
 
 
 def test_warning_of_sudo_does_not_hide_a_daemon_that_is_down():
@@ -525,8 +662,8 @@ def test_printable_text_is_printable_and_short(text):
 @given(st.binary(max_size=400), st.binary(max_size=100), st.sampled_from(Ended))
 def test_no_answer_makes_a_visit_raise(stdout, stderr, ended):
     """Whatever a node prints, its visit has a status."""
-    prefix = b"@fleet 1 B stats\n"
-    for data in (stdout, prefix + stdout, prefix + stdout + b"\n@fleet 1 E stats 0\n"):
+    prefix = b"@fleet 2 B stats\n"
+    for data in (stdout, prefix + stdout, prefix + stdout + b"\n@fleet 2 E stats 0\n"):
         found = _visit(data, stderr.decode("latin-1"), ended)
         assert isinstance(found.status, Status)
 

@@ -1,4 +1,4 @@
-"""A YAML file → its tree of nodes, each with its place."""
+"""A text in YAML, JSON among it → its tree of nodes, each with its place."""
 
 import io
 import re
@@ -10,11 +10,17 @@ from fleet.errors import InventoryError
 from fleet.inventory.nodes import MAX_DEPTH, describe, error, is_map, is_null
 
 MAX_BYTES = 64 * 1024 * 1024
+MAX_NODES = 2_000_000  # each weighs some 600 bytes
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 
 _INI = re.compile(r"\[[\w.:-]+\]\s*$")
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # YAML's, by which marks count
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_VAULT = b"$ANSIBLE_VAULT;"
+_PAIR = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE
+)
 
 _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -30,56 +36,94 @@ class _Stream(io.BytesIO):
 class _Loader(_Base):  # type: ignore[misc,valid-type]  # C's, where PyYAML was built with it
     """Composes nodes and nothing more, to a bounded depth (C's own recursion has no bound)."""
 
-    depth = 0
+    depth = nodes = 0
 
     def descend_resolver(self, parent: Node | None, _index: object) -> None:
         self.depth += 1
+        self.nodes += 1
         if self.depth > MAX_DEPTH and parent is not None:
             raise error(parent, TOO_DEEP)
+        if self.nodes > MAX_NODES and parent is not None:
+            raise error(parent, f"holds more than {MAX_NODES:,} keys and values up to here")
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
 
 
-def read_document(path: str) -> MappingNode:
-    """The one mapping that the file at `path` holds."""
-    text = _read_text(path)
-    try:
-        root, second = _compose(text, path)
-    except yaml.YAMLError as exc:
-        raise _syntax_error(path, text, exc) from None
+def read_document(text: str, name: str) -> MappingNode:
+    """The one mapping of groups that `text` holds; errors call it `name`."""
+    root = _read(text, name)
     if root is None or is_null(root):
-        raise InventoryError(path, "is empty; expected a mapping of groups")
+        raise InventoryError(name, "is empty; expected a mapping of groups")
     if not is_map(root):
         if isinstance(root, SequenceNode):
-            _refuse_ini(path, text)
+            _refuse_ini(name, text)
         raise error(root, f"found {describe(root)}, expected a mapping of groups")
-    if second is not None:
-        raise InventoryError(path, "a second document starts here; expected one", *second)
     return root
 
 
-def _read_text(path: str) -> str:
+def read_variables(path: str) -> MappingNode | None:
+    """The mapping in a file of variables; None where it is empty, or encrypted as a whole."""
+    data = read_bytes(path)
+    if data.startswith(_VAULT):
+        return None
+    root = _read(decode(data, path), path)
+    if root is None or is_null(root):
+        return None
+    if not is_map(root):
+        raise error(root, f"found {describe(root)}, expected a mapping of variables")
+    return root
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of a file of bearable size."""
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except IsADirectoryError:
-        raise InventoryError(path, "is a folder; expected an inventory file") from None
     except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise InventoryError(path, f"cannot be read: {reason}") from None
+        raise unreadable(path, exc) from None
     if len(data) > MAX_BYTES:
         raise InventoryError(path, f"is larger than {MAX_BYTES // 1024 // 1024} MiB")
-    if data.startswith(b"$ANSIBLE_VAULT;"):
+    return data
+
+
+def unreadable(path: str, exc: OSError | ValueError) -> InventoryError:
+    """What the system said when `path` was to be read."""
+    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+    return InventoryError(path, f"cannot be read: {reason}")
+
+
+def decode(data: bytes, name: str) -> str:
+    """The text that `data` is."""
+    if data.startswith(_VAULT):
         raise InventoryError(
-            path, "is encrypted by ansible-vault, which fleet cannot open; leave the file plain"
+            name, "is encrypted by ansible-vault, which fleet cannot open; leave the file plain"
         )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         line, column = _line_column(exc.object[: exc.start].decode())
         found = f"found the byte 0x{exc.object[exc.start]:02x}, expected UTF-8"
-        raise InventoryError(path, found, line, column) from None
+        raise InventoryError(name, found, line, column) from None
+
+
+def _read(text: str, name: str) -> Node | None:
+    """The one document in `text`."""
+    if "\\u" in text and text.lstrip()[:1] == "{":
+        text = _PAIR.sub(_joined, text)
+    try:
+        root, second = _compose(text, name)
+    except yaml.YAMLError as exc:
+        raise _syntax_error(name, text, exc) from None
+    if second is not None:
+        raise InventoryError(name, "a second document starts here; expected one", *second)
+    return root
+
+
+def _joined(pair: re.Match[str]) -> str:
+    """The two halves in which JSON writes a character beyond U+FFFF, as YAML writes it."""
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return f"{pair[1]}\\U{0x10000 + ((high - 0xD800) << 10) + low - 0xDC00:08x}"
 
 
 def _compose(text: str, path: str) -> tuple[Node | None, tuple[int, int] | None]:

@@ -14,9 +14,10 @@ MAX_DEPTH = 100  # of nodes, groups, merges: far beyond real trees, far within t
 
 _YAML = "tag:yaml.org,2002:"
 STR, INT, MAP, SEQ = _YAML + "str", _YAML + "int", _YAML + "map", _YAML + "seq"
-NULL, MERGE = _YAML + "null", _YAML + "merge"
+NULL, MERGE, BOOL = _YAML + "null", _YAML + "merge", _YAML + "bool"
+OURS = ("ansible_", "fleet_")  # prefixes of variables that a connection may hang on
 _WORDS = {
-    _YAML + "bool": "the boolean",
+    BOOL: "the boolean",
     INT: "the number",
     _YAML + "float": "the number",
     _YAML + "timestamp": "the date",
@@ -31,14 +32,20 @@ _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 Entries = dict[str, tuple[ScalarNode, Node]]
 
 
+class Raw(ScalarNode):
+    """A text that is no template, whatever it looks like: Ansible's `!unsafe`."""
+
+
 class Mappings:
     """Reads mappings: `<<` merged, duplicate keys refused, aliases read once and never in circles.
 
     A merged mapping is remembered by its node, so that aliases of aliases cost what they weigh
-    in the file and no more.
+    in the file and no more. With `lenient`, of other people's keys the last one counts, as for
+    Ansible.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lenient: bool = False) -> None:
+        self._lenient = lenient
         self._merged: dict[int, tuple[int, Entries]] = {}
         self._open: set[int] = set()
 
@@ -54,6 +61,9 @@ class Mappings:
             if tag == STR and isinstance(key, ScalarNode):
                 first = own.setdefault(key.value, (key, value))
                 if first[0] is not key:
+                    if self._lenient and not key.value.startswith(OURS):
+                        own[key.value] = (key, value)
+                        continue
                     line = first[0].start_mark.line + 1
                     raise error(key, f"the key {key.value!r} stands twice, first on line {line}")
             elif tag == MERGE:
@@ -135,7 +145,25 @@ def text(node: Node) -> str | None:
 
 def is_template(node: Node) -> bool:
     """Whether Ansible would run `node`'s text through Jinja."""
-    return kind(node) == STR and _JINJA.search(node.value) is not None
+    return (
+        kind(node) == STR
+        and "{" in node.value
+        and not isinstance(node, Raw)
+        and (_JINJA.search(node.value) is not None)
+    )
+
+
+def plain(node: Node) -> Node:
+    """`node` without Ansible's wrappings, those of YAML (`!unsafe`) and those of its JSON."""
+    if isinstance(node, ScalarNode):
+        return node if node.tag != "!unsafe" else Raw(STR, node.value, node.start_mark)
+    if isinstance(node, MappingNode) and len(node.value) == 1:
+        key, value = node.value[0]
+        if key.value == "__ansible_unsafe" and kind(value) == STR:
+            return Raw(STR, value.value, value.start_mark)
+        if key.value == "__ansible_vault":
+            return ScalarNode("!vault", "encrypted", value.start_mark)
+    return node
 
 
 def describe(node: Node) -> str:

@@ -10,7 +10,8 @@ import shlex
 from dataclasses import dataclass
 
 _OPTIONS = "1246ab:c:e:fgi:kl:m:no:p:qstvxAB:CD:E:F:GI:J:KL:MNO:P:Q:R:S:TVw:W:XYy"  # ssh's own
-_OBEYED = {"i": "identityfile", "l": "user", "p": "port"}
+_FLAGS = {"i": "identityfile", "l": "user", "p": "port", "F": "configfile", "J": "proxyjump"}
+_OBEYED = frozenset(("identityfile", "user", "port", "proxyjump", "proxycommand", "hostkeyalias"))
 _IGNORED_FLAGS = frozenset("46aAcCeEkKmMnNqStTvxXYy")
 _WORDS = """
 addressfamily batchmode challengeresponseauthentication checkhostip ciphers compression
@@ -24,16 +25,16 @@ serveraliveinterval setenv stricthostkeychecking tcpkeepalive updatehostkeys use
 verifyhostkeydns visualhostkey
 """
 _IGNORED = frozenset(_WORDS.split())
-_BASTIONS = ("proxyjump", "proxycommand")
 _SETTING = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What some options say, in their order: `settings` to obey, and those `refused`."""
+    """What some options say, in their order: `settings` to obey, those `refused` or `ignored`."""
 
     settings: tuple[tuple[str, str], ...]
     refused: tuple[str, ...]
+    ignored: tuple[str, ...]
 
 
 def parse(text: str) -> Options:
@@ -42,17 +43,21 @@ def parse(text: str) -> Options:
         found, rest = getopt.getopt(shlex.split(text), _OPTIONS)
     except getopt.GetoptError as exc:
         raise ValueError(str(exc)) from None
-    settings, refused = [], []
+    settings: list[tuple[str, str]] = []
+    refused: list[str] = []
+    ignored: list[str] = []
     for flag, value in found:
         if flag == "-o":
             word, setting = _setting(value)
+            obeyed, ignorable = word in _OBEYED, word in _IGNORED
         else:
-            word, setting = _OBEYED.get(flag[1:], ""), value
-        if word in _OBEYED.values():
+            word, setting = _FLAGS.get(flag[1:], ""), value
+            obeyed, ignorable = bool(word), flag[1:] in _IGNORED_FLAGS
+        if obeyed:
             settings.append((word, setting))
-        elif not _may_ignore(flag, word, setting):
-            refused.append(f"{flag} {value}".strip())
-    return Options(tuple(settings), (*refused, *rest))
+        else:
+            (ignored if ignorable else refused).append(f"{flag} {value}".strip())
+    return Options(tuple(settings), (*refused, *rest), tuple(ignored))
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -64,9 +69,3 @@ def _setting(text: str) -> tuple[str, str]:
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
     return parts[1].lower(), value
-
-
-def _may_ignore(flag: str, word: str, setting: str) -> bool:
-    if flag != "-o":
-        return flag[1:] in _IGNORED_FLAGS
-    return word in _IGNORED or (word in _BASTIONS and setting.lower() == "none")

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from yaml.nodes import Node
 
 from fleet.errors import InventoryError
-from fleet.inventory.nodes import error, quote
+from fleet.inventory.nodes import Entries, error, plain, quote
+from fleet.inventory.variables import Layer, Variables
 
-Variables = dict[str, Node]
 Names = dict[str, None]  # a set that keeps its order
 
 
@@ -21,8 +22,15 @@ class Group:
     children: Names = field(default_factory=dict)
     parents: Names = field(default_factory=dict)
     variables: Variables = field(default_factory=dict)
+    every: tuple[Entries, ...] = ()
+    files: list[tuple[int, Layer]] = field(default_factory=list)
     priority: int = 1
     depth: int = 0
+
+    def say(self, layer: Layer) -> None:
+        """Take variables, over those that are here."""
+        self.variables = self.variables | layer.known
+        self.every = (*self.every, layer.every)
 
 
 @dataclass(slots=True, eq=False)
@@ -32,17 +40,53 @@ class Entry:
     node: Node
     groups: Names = field(default_factory=dict)
     variables: Variables = field(default_factory=dict)
+    every: tuple[Entries, ...] = ()
+
+    def say(self, layer: Layer) -> None:
+        """Take variables, over those that are here."""
+        self.variables = self.variables | layer.known if self.variables else layer.known
+        self.every = (*self.every, layer.every)
 
 
-@dataclass(frozen=True, slots=True)
+class Every(NamedTuple):
+    """What groups say together: their names, the variables that this version reads, and all."""
+
+    groups: tuple[str, ...]
+    known: Variables
+    every: tuple[Entries, ...]
+
+
+@dataclass(slots=True, eq=False)
 class Effective:
-    """A host in the end: the groups that it is in, its own variables, and all that count for it."""
+    """A host in the end: what it says itself, and what its groups say, which counts less.
+
+    `own` are those that this version reads; `every` holds all there are, of which the last counts.
+    """
 
     name: str
     node: Node
-    groups: tuple[str, ...]
+    shared: Every
     own: Variables
-    variables: Variables
+    every: tuple[Entries, ...]
+
+    @property
+    def variables(self) -> Variables:
+        """The variables that this version reads."""
+        return self.shared.known | self.own if self.own else self.shared.known
+
+    def known(self, name: str) -> Node | None:
+        """The value of a variable that this version reads."""
+        return self.own[name] if name in self.own else self.shared.known.get(name)
+
+    def value(self, name: str) -> Node | None:
+        """The value of any variable at all."""
+        if name in self.own or name in self.shared.known:
+            return self.known(name)
+        for every in (self.every, self.shared.every):
+            for entries in reversed(every):
+                if name in entries:
+                    return plain(entries[name][1])
+        return None
 
 
 class Tree:
@@ -110,17 +154,18 @@ class Tree:
 
         The last one wins of: `all`, the groups by depth, priority and name, the host itself.
         """
-        shared: dict[tuple[str, ...], tuple[tuple[str, ...], Variables]] = {}
+        shared: dict[tuple[str, ...], Every] = {}
         for name, entry in self.hosts.items():
             key = tuple(entry.groups)
             if key not in shared:
                 shared[key] = self._of_groups(key)
-            groups, variables = shared[key]
-            own = entry.variables
-            yield Effective(name, entry.node, groups, own, variables | own if own else variables)
+            yield Effective(name, entry.node, shared[key], entry.variables, entry.every)
 
-    def _of_groups(self, names: Sequence[str]) -> tuple[tuple[str, ...], Variables]:
-        """These groups and those above them, but for `all`; and what counts in them."""
+    def _of_groups(self, names: Sequence[str]) -> Every:
+        """These groups and those above them, but for `all`; and what counts in them.
+
+        Files come after inventories, and count by their inventory before they count by group.
+        """
         found: dict[str, Group] = {}
         waiting = list(names)
         while waiting:
@@ -129,10 +174,17 @@ class Tree:
                 found[name] = self.groups[name]
                 waiting += found[name].parents
         every = found.pop("all")
-        merged = dict(every.variables)
-        for group in sorted(found.values(), key=lambda g: (g.depth, g.priority, g.name)):
-            merged |= group.variables
-        return tuple(sorted(found)), merged
+        groups = sorted(found.values(), key=lambda g: (g.depth, g.priority, g.name))
+        files = [file for group in groups for file in group.files]
+        layers = [layer for _, layer in (*every.files, *sorted(files, key=lambda file: file[0]))]
+        merged: Variables = {}
+        for variables in (group.variables for group in (every, *groups)):
+            merged |= variables
+        for layer in layers:
+            merged |= layer.known
+        of_groups = [entries for group in (every, *groups) for entries in group.every]
+        everything = (*of_groups, *(layer.every for layer in layers))
+        return Every(tuple(sorted(found)), merged, everything)
 
     def _join(self, parent: Group, child: Group) -> None:
         parent.children[child.name] = child.parents[parent.name] = None
@@ -162,7 +214,8 @@ class Tree:
             name = next(parent for parent in self.groups[name].parents if parent in stuck)
         circle = upwards[upwards.index(name) :][::-1]
         links = zip(circle, circle[1:] + circle[:1], strict=True)
-        last = max(links, key=lambda link: self._links[link].start_mark.index)
+        order = list(self._links)
+        last = max(links, key=order.index)
         start = circle.index(last[1])
         return own_descendant(self._links[last], [*circle[start:], *circle[:start], last[1]])
 

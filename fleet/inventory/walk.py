@@ -18,35 +18,48 @@ from fleet.inventory.nodes import (
     quote,
     suggest,
 )
-from fleet.inventory.tree import Group, Tree, Variables, own_descendant
-from fleet.inventory.variables import PORT, PRIORITY, ours
+from fleet.inventory.tree import Group, Tree, own_descendant
+from fleet.inventory.variables import PORT, PRIORITY, Layer, ours
 
 SECTIONS = ("children", "hosts", "vars")
+MAX_REPEATS = 10_000  # two aliases in each of fifty groups would be 2 ** 50
+_NOTHING = Layer({}, {})
 
 
 class Walker:
-    """Adds documents to a tree. Nodes that aliases repeat are read once."""
+    """Adds documents to a tree. Variables that aliases repeat are read once."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
+        self._roots: list[MappingNode] = []  # nodes are told apart by their id, so they must live
         self._mappings = Mappings()
         self._walked: set[tuple[str, int]] = set()
-        self._variables: dict[int, Variables] = {}
+        self._repeats = 0
+        self._variables: dict[int, Layer] = {}
 
     def add(self, root: MappingNode) -> None:
         """Everything where it stands, children in depth."""
+        self._roots.append(root)
         entries = self._mappings.entries(root)
         if "plugin" in entries and kind(entries["plugin"][1]) == STR:
             key = entries["plugin"][0]
-            raise error(key, "configures an Ansible inventory plugin; expected groups and hosts")
+            raise error(
+                key,
+                "configures an Ansible inventory plugin; expected groups and hosts "
+                "(ansible-inventory --list prints them, and -i - reads that)",
+            )
         for key, body in entries.values():
             self._group(key, body, ())
 
     def _group(self, key: ScalarNode, body: Node, above: tuple[str, ...]) -> Group:
-        name = _name(key, "group")
+        name = check_name(key, "group")
         group = self._tree.group(name)
-        if is_null(body) or (name, id(body)) in self._walked:
+        if is_null(body):
             return group
+        if (name, id(body)) in self._walked:
+            self._repeats += 1  # what an alias says again counts again, over what came between
+            if self._repeats > MAX_REPEATS:
+                raise error(key, f"aliases repeat groups more than {MAX_REPEATS:,} times")
         self._walked.add((name, id(body)))
         if len(above) > MAX_DEPTH:
             raise error(key, f"groups nest more than {MAX_DEPTH} levels deep")
@@ -78,14 +91,7 @@ class Walker:
         if is_null(value):
             return
         what = f"vars of group {quote(group.name)}"
-        group.variables |= ours(self._mappings, _map(value, what, "a mapping"))
-        priority = group.variables.pop(PRIORITY, None)
-        if priority is not None:
-            number = integer(priority)
-            if number is None:
-                found = describe(priority)
-                raise error(priority, f"{PRIORITY} is {found}, expected a whole number")
-            group.priority = number
+        set_variables(group, ours(self._mappings, _map(value, what, "a mapping")))
 
     def _child(self, group: Group, key: ScalarNode, body: Node, above: tuple[str, ...]) -> None:
         if key.value == "all":
@@ -96,27 +102,38 @@ class Walker:
 
     def _host(self, group: Group, key: ScalarNode, body: Node) -> None:
         try:
-            names, port = expand(_name(key, "host"))
+            names, port = expand(check_name(key, "host"))
         except RangeError as exc:
             raise error(key, f"host {quote(key.value)}: {exc}") from None
-        variables = self._host_variables(key, body)
+        layer = self._host_variables(key, body)
         for name in names:
             entry, new = self._tree.host(name, group, key)
             if new and port is not None:
                 entry.variables = {PORT[0]: ScalarNode(INT, str(port), key.start_mark)}
-            if variables:
+            if layer.every:
                 # A group of the same name takes them: so does Ansible, with a warning.
-                taker = self._tree.groups.get(name, entry)
-                taker.variables = taker.variables | variables
+                self._tree.groups.get(name, entry).say(layer)
 
-    def _host_variables(self, key: ScalarNode, body: Node) -> Variables:
+    def _host_variables(self, key: ScalarNode, body: Node) -> Layer:
         if is_null(body):
-            return {}
+            return _NOTHING
         if id(body) not in self._variables:
             what = f"host {quote(key.value)}"
             found = ours(self._mappings, _map(body, what, "a mapping of variables, or nothing"))
             self._variables[id(body)] = found
         return self._variables[id(body)]
+
+
+def set_variables(group: Group, layer: Layer) -> None:
+    """Give a group variables; its priority is one of them."""
+    priority = layer.known.pop(PRIORITY, None)
+    if priority is not None:
+        number = integer(priority)
+        if number is None:
+            found = describe(priority)
+            raise error(priority, f"{PRIORITY} is {found}, expected a whole number")
+        group.priority = number
+    group.say(layer)
 
 
 def _map(node: Node, what: str, expected: str) -> MappingNode:
@@ -125,7 +142,8 @@ def _map(node: Node, what: str, expected: str) -> MappingNode:
     return node
 
 
-def _name(key: ScalarNode, what: str) -> str:
+def check_name(key: ScalarNode, what: str) -> str:
+    """The name of a group or host, which is harmless in an error and on a terminal."""
     name: str = key.value
     if not name:
         raise error(key, f"a {what} without a name")

@@ -16,7 +16,9 @@ _QUOTED_CHARS = 120
 _ID = re.compile(r"[0-9a-f]{12,64}")
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,999}")
 _IMAGE = re.compile(r"[!-~]{1,512}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile(  # and what turns or breaks a line of text, or cannot be seen in it
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 # The lengths keep every value finite. Clients older than 2017 put a space before the unit.
 _SIZE = r"([0-9]{1,30}(?:\.[0-9]{1,30})?(?:e\+[0-9]{1,2})?) ?([kMGTPEZY]?B|[KMGTPEZY]iB)"
 _PAIR = rf"(?:{_SIZE} / {_SIZE}|--)"

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from fleet.allowance import Allowance
 from fleet.inventory import Host
+from fleet.status import Phase
 
 MAX_STDOUT_BYTES = 4 * 1024 * 1024
 MAX_STDERR_BYTES = 64 * 1024
@@ -25,7 +26,8 @@ class Reply:
     """What a node answered: raw bytes, cut at the limits above, and how it ended.
 
     `connect_s` is the time until the login was through, `run_s` that of the command;
-    `exit_status` is None when none came.
+    `exit_status` is None when none came; `via` names the
+    bastion nearest to the node, `user` whom the login was as.
     """
 
     connect_s: float
@@ -34,10 +36,15 @@ class Reply:
     stdout: bytes | bytearray
     stderr: bytes | bytearray
     ended: Ended = Ended.EXIT
+    via: str | None = None
+    user: str | None = None
 
 
 Request = Callable[[float], str]
 """Seconds left of a visit → the command line to run."""
+
+Told = Callable[[Phase, str], None]
+"""Told of each step of the way to a node that succeeded, in words."""
 
 Run = Callable[[Host, Request, Allowance], Reply]
 """Runs a request on a host; raises `HostError` where nothing could be run."""

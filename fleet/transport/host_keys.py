@@ -6,20 +6,29 @@ read line by line: paramiko's own reader gives a whole file up for one marker.
 """
 
 import base64
-import binascii
 import hmac
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fleet.errors import UsageError
 
+PINNED = "fleet_host_key"
+
 _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 """A key's type → what it is negotiated as, where that differs."""
+
+
+USERS_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+SYSTEMS_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+
+
+def lookup_name(address: str, port: int) -> str:
+    """Under which name a host stands in known_hosts."""
+    return address.lower() if port == 22 else f"[{address.lower()}]:{port}"
 
 
 class Match(Enum):
@@ -39,6 +48,22 @@ class Trust:
     fingerprints: frozenset[str] = frozenset()
     revoked: frozenset[bytes] = frozenset()
     authorities: bool = False
+    said_by: Mapping[bytes | str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Where a key or a fingerprint was said to be the host's: `FILE:LINE`, or `fleet_host_key`."""
+
+    def __or__(self, other: "Trust") -> "Trust":
+        """What two sources say together; of a key that both have, this one is named."""
+        return Trust(
+            self.keys | other.keys,
+            self.fingerprints | other.fingerprints,
+            self.revoked | other.revoked,
+            self.authorities or other.authorities,
+            {**other.said_by, **self.said_by},
+        )
+
+    def source(self, blob: bytes, fingerprint: str) -> str:
+        """Who says that a trusted key is the host's."""
+        return self.said_by.get(blob) or self.said_by.get(fingerprint) or "known"
 
     def match(self, kind: str, blob: bytes, fingerprint: str) -> Match:
         """Judge a key by its type, its bytes and its fingerprint."""
@@ -74,7 +99,9 @@ def pinned(entries: Iterable[str]) -> Trust:
         else:
             kind, blob = entry.split()[:2]
             keys.add((kind, base64.b64decode(blob)))
-    return Trust(frozenset(keys), frozenset(fingerprints))
+    said_by: dict[bytes | str, str] = dict.fromkeys(fingerprints, PINNED)
+    said_by |= {blob: PINNED for _kind, blob in keys}
+    return Trust(frozenset(keys), frozenset(fingerprints), said_by=said_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +109,22 @@ class _Entry:
     marker: str
     kind: str
     blob: bytes
+    place: str
 
 
 class KnownHosts:
     """The keys of known_hosts files, looked up by address and port."""
 
-    def __init__(self, lines: Iterable[str] = ()) -> None:
+    def __init__(self, lines: Iterable[str] = (), name: str = "known_hosts") -> None:
         self._named: dict[str, list[_Entry]] = defaultdict(list)
         self._hashed: list[tuple[bytes, bytes, _Entry]] = []
         self._globbed: list[tuple[tuple[str, ...], _Entry]] = []
-        for line in lines:
-            self._add(line)
+        self.add(lines, name)
+
+    def add(self, lines: Iterable[str], name: str) -> None:
+        """Take in the lines of a file of that name."""
+        for number, line in enumerate(lines, 1):
+            self._add(line, f"{name}:{number}")
 
     @classmethod
     def read(cls, path: str | None) -> "KnownHosts":
@@ -101,20 +133,31 @@ class KnownHosts:
         Raises `UsageError` for a file that cannot be read.
         """
         if path is not None:
-            return cls(_lines(Path(path).expanduser(), path))
-        usual = (Path("~/.ssh/known_hosts"), Path("~/.ssh/known_hosts2"))
-        system = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
-        files = [Path(os.path.expanduser(file)) for file in (*usual, *system)]
-        return cls(line for file in files if file.is_file() for line in _lines(file, str(file)))
+            return cls(_lines(Path(path).expanduser(), path), path)
+        return cls.of_files((*USERS_FILES, *SYSTEMS_FILES))
+
+    @classmethod
+    def of_files(cls, files: Iterable[str]) -> "KnownHosts":
+        """Those of the files that are there; raises `UsageError` for one that cannot be read."""
+        found = cls()
+        for file in files:
+            path = Path(file).expanduser()
+            if path.is_file():
+                found.add(_lines(path, file), file)
+        return found
 
     def trust(self, address: str, port: int) -> Trust:
         """All that the files say of a host."""
-        name = address.lower() if port == 22 else f"[{address.lower()}]:{port}"
-        entries = list(self._matching(name))
+        return self.trust_by(lookup_name(address, port))
+
+    def trust_by(self, name: str) -> Trust:
+        """All that the files say of a name as it stands in them: `host`, `[host]:port`."""
+        entries = list(self._matching(name.lower()))
         return Trust(
             keys=frozenset((e.kind, e.blob) for e in entries if not e.marker),
             revoked=frozenset(e.blob for e in entries if e.marker == "@revoked"),
             authorities=any(e.marker == "@cert-authority" for e in entries),
+            said_by={e.blob: e.place for e in reversed(entries) if not e.marker},
         )
 
     def _matching(self, name: str) -> Iterator[_Entry]:
@@ -126,7 +169,7 @@ class KnownHosts:
             if _globs(patterns, name):
                 yield entry
 
-    def _add(self, line: str) -> None:
+    def _add(self, line: str, place: str) -> None:
         """Take one line in. What is no key line (a comment, a torn line) says nothing of a host."""
         fields = line.split()
         if not fields or fields[0].startswith("#"):
@@ -136,8 +179,8 @@ class KnownHosts:
             return
         names, kind, text = fields[:3]
         try:
-            entry = _Entry(marker, kind, base64.b64decode(text, validate=True))
-        except binascii.Error:
+            entry = _Entry(marker, kind, base64.b64decode(text, validate=True), place)
+        except ValueError:  # no base64, or no ASCII
             return
         if names.startswith("|1|"):
             self._add_hashed(names, entry)
@@ -155,6 +198,39 @@ class KnownHosts:
         except ValueError:
             return
         self._hashed.append((salt, digest, entry))
+
+
+class HostKeys:
+    """All that may say which keys a host has, asked in one place.
+
+    A host with `fleet_host_key` is known by that alone. Else the state directory's own file counts
+    (`own`), and the file that is named, or, where none is, the user's (those that the OpenSSH
+    configuration names instead, if it does) and the system's. What any of them revokes is revoked.
+    """
+
+    def __init__(self, named: str | None = None, own: str | None = None) -> None:
+        self._own = KnownHosts.of_files([own] if own else ())
+        self._named = None if named is None else KnownHosts.read(named)
+        self._files: dict[tuple[str, ...], KnownHosts] = {}
+
+    def of(
+        self, name: str, pins: tuple[str, ...] = (), users_files: tuple[str, ...] | None = None
+    ) -> Trust:
+        """What is known of the host of that name in known_hosts (`lookup_name`, or its alias)."""
+        found = self._own.trust_by(name)
+        if self._named is not None:
+            found |= self._named.trust_by(name)
+        else:
+            for files in (USERS_FILES if users_files is None else users_files, SYSTEMS_FILES):
+                found |= self._read(files).trust_by(name)
+        if pins:
+            return replace(pinned(pins), revoked=found.revoked)
+        return found
+
+    def _read(self, files: tuple[str, ...]) -> KnownHosts:
+        if files not in self._files:
+            self._files[files] = KnownHosts.of_files(files)
+        return self._files[files]
 
 
 def _globs(patterns: tuple[str, ...], name: str) -> bool:

@@ -4,8 +4,12 @@ paramiko says "Error reading SSH protocol banner" or "No existing session" alike
 says nothing, one that hangs up, and one that speaks HTTP. What the socket saw tells them apart.
 """
 
+import contextlib
+import os
 import re
+import signal
 import socket
+import subprocess
 import threading
 from typing import Any
 
@@ -15,6 +19,9 @@ from fleet.status import Phase, Status
 from fleet.transport import MAX_STDOUT_BYTES
 
 MAX_GREETING_BYTES = 64 * 1024
+LAST_WORDS_S = 0.5
+"""How long a command that has closed its connection may take to say why and end."""
+
 MAX_LOGIN_BYTES = 1024 * 1024
 """What a node may send before the login is through: a key exchange takes some kilobytes."""
 
@@ -26,32 +33,33 @@ _IDENTIFICATION = re.compile(rb"(?:^|\n)SSH-[^\n]*\n")
 Address = tuple[int, tuple[Any, ...]]
 
 
-class WatchedSocket(socket.socket):
-    """A socket that keeps what came before SSH's identification line, and whether it ended.
+class Watched:
+    """Keeps what came before SSH's identification line, and whether the connection ended.
 
     More than anyone needs is taken for the connection's end: a greeting without end (RFC 4253,
     section 4.2, lets a server send lines before it), a packet of two gigabytes.
     """
 
-    def __init__(self, family: int) -> None:
-        super().__init__(family, socket.SOCK_STREAM)
+    def __init__(self) -> None:
         self.greeting = b""
         self.speaks_ssh = False
         self.ended = False
         self.flooded = False
-        self._room = MAX_LOGIN_BYTES
+        self._room: float = MAX_LOGIN_BYTES
 
-    def let_in(self) -> None:
-        """The login is through: from now on the node may send an answer."""
-        self._room = MAX_SESSION_BYTES
+    def let_in(self, most: float = MAX_SESSION_BYTES) -> None:
+        """The login is through: from now on the node may send an answer of so many bytes."""
+        self._room = most
 
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        """Receive, and remember."""
-        try:
-            data = super().recv(size, flags)
-        except ConnectionError:
-            self.ended = True
-            raise
+    def hang_up(self) -> None:
+        """End the connection for whoever waits on it; never an error."""
+        raise NotImplementedError
+
+    def last_words(self) -> str:
+        """What was said beside the connection, by a command that makes it."""
+        return ""
+
+    def _saw(self, data: bytes) -> bytes:
         self._room -= len(data)
         if not data:
             self.ended = True
@@ -66,12 +74,79 @@ class WatchedSocket(socket.socket):
                 return b""
         return data
 
+
+class WatchedSocket(Watched, socket.socket):
+    """A socket that is watched."""
+
+    def __init__(self, family: int, fileno: int | None = None) -> None:
+        Watched.__init__(self)
+        socket.socket.__init__(self, family, socket.SOCK_STREAM, fileno=fileno)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Receive, and remember."""
+        try:
+            data = super().recv(size, flags)
+        except ConnectionError:
+            self.ended = True
+            raise
+        return self._saw(data)
+
     def hang_up(self) -> None:
         """End the connection for whoever waits on it; never an error."""
         try:
             self.shutdown(socket.SHUT_RDWR)
         except OSError:
             return
+
+
+class WatchedCommand(WatchedSocket):
+    """The connection that a ProxyCommand makes: one end of a pair of sockets, whose other end is
+    the command's standard input and output.
+    """
+
+    def __init__(self, command: str) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    ["sh", "-c", f"exec {command}"],
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        super().__init__(socket.AF_UNIX, ours.detach())
+        self._said = ""
+        self._closing = threading.Lock()
+
+    def hang_up(self) -> None:
+        """End the connection, and the command with all that it started."""
+        super().hang_up()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """As `hang_up`; nothing of the command stays behind."""
+        with self._closing:
+            if self._process.stderr is not None and not self._process.stderr.closed:
+                if self.ended:  # by itself: it may have to say why
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self._process.wait(LAST_WORDS_S)
+                self.hang_up()
+                self._process.wait()
+                os.set_blocking(self._process.stderr.fileno(), False)
+                said = self._process.stderr.read(MAX_GREETING_BYTES) or b""
+                self._said = said.decode("utf-8", "replace").strip()
+                self._process.stderr.close()
+            super().close()
+
+    def last_words(self) -> str:
+        """The last line of what the command said on standard error, once it has ended."""
+        self.close()
+        return self._said.rpartition("\n")[2]
 
 
 def resolve(address: str, port: int, timeout_s: float) -> list[Address]:

@@ -1,313 +1,295 @@
 """SSH by Fabric: log in, run the request on a raw channel, bring back the `Reply`.
 
 Fabric's ways that cost or harm a fleet are set aside (host keys unchecked, a configuration read
-per host, reader threads that poll, waits without end); what stays is its `Connection`. Errors of
-paramiko and of the socket are mapped in one place, `_told`.
+per host, reader threads that poll, waits without end, a bastion's session for each host behind it);
+what stays is its `Connection`.
 """
 
-import getpass
 import logging
-import random
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import paramiko
 from fabric import Config, Connection
-from paramiko.pkey import UnknownKeyType
-from paramiko.ssh_exception import AuthenticationException, IncompatiblePeer, SSHException
+from paramiko.ssh_exception import SSHException
 
 from fleet.allowance import Allowance
 from fleet.errors import HostError
 from fleet.inventory import Host
 from fleet.status import Phase, Status
-from fleet.transport import MAX_STDERR_BYTES, MAX_STDOUT_BYTES, Ended, Reply, Request
-from fleet.transport.host_keys import KnownHosts, Match, Trust, algorithms_of, pinned
-from fleet.transport.socket_watch import Address, WatchedSocket, connect, resolve
+from fleet.transport import MAX_STDERR_BYTES, MAX_STDOUT_BYTES, Ended, Reply, Request, Told
+from fleet.transport.bastions import Bastion, OrderedTransport
+from fleet.transport.host_keys import HostKeys
+from fleet.transport.keys import KeyRing
+from fleet.transport.login import ShownKey, Visitor, close
+from fleet.transport.route import Door, Route, Routes
+from fleet.transport.socket_watch import Watched, WatchedCommand, WatchedSocket, connect, resolve
 
 WINDOW_BYTES = 128 * 1024
 """How much a node may send ahead of our reading; paramiko's own 2 MiB would be held per host."""
 
-RETRY_AFTER_S = (0.3, 1.5)
-"""Bounds of the pause before the one retry after a reset (sshd's MaxStartups drops look so)."""
+KINDS: tuple[tuple[str, ...], ...] = (
+    ("ssh-ed25519",),
+    ("ecdsa-sha2-nistp256",),
+    ("ecdsa-sha2-nistp384",),
+    ("ecdsa-sha2-nistp521",),
+    ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
+)
+"""The types of host keys, each with the algorithms that show it."""
 
 _CHUNK_BYTES = 32 * 1024
-_KEY_ALGORITHMS = paramiko.Transport._preferred_keys  # type: ignore[attr-defined]  # not public
-_TURNED_AWAY = (b"Exceeded MaxStartups", b"Not allowed at this time")
-
-
-class _Reset(Exception):
-    """The connection ended before the login, as it does when sshd sheds load."""
-
-
-class _WrongKey(Exception):
-    """The node showed a key that is not among its known ones; another type may be."""
-
-    def __init__(self, kind: str, error: HostError) -> None:
-        super().__init__(kind)
-        self.kind, self.error = kind, error
 
 
 @dataclass(frozen=True, slots=True)
 class SshOptions:
-    """What all visits of a run share. Times are seconds."""
+    """What all visits of a run share. Times are seconds.
+
+    `connect_timeout_s` counts where the OpenSSH configuration names none, or, with `insist`,
+    everywhere.
+    """
 
     connect_timeout_s: float
-    known_hosts: KnownHosts
+    host_keys: HostKeys = field(default_factory=HostKeys)
+    routes: Routes = field(default_factory=Routes)
+    keys: KeyRing = field(default_factory=KeyRing)
+    insist: bool = False
 
 
 class Ssh:
-    """Visits hosts over SSH. Everything that can be shared or done once is done here, once."""
+    """Visits hosts over SSH. Everything that can be shared or done once is done here, once.
+
+    To be closed, as by `with`: sessions to bastions stay open until then.
+    """
 
     def __init__(self, hosts: Iterable[Host], options: SshOptions) -> None:
         logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # failures are values here
         self._options = options
-        hosts = [host for host in hosts if host.connection == "ssh" and host.bad_config is None]
-        self._keys = _load_keys({host.key_file for host in hosts if host.key_file})
         # One configuration for all; connections are built before any is opened, because a
         # configuration that is merged while another thread reads it loses its keys.
-        config = Config(lazy=True, ssh_config=_NoSshConfig(), overrides={"user": _user()})
-        self._connections: Mapping[str, Connection] = {
-            host.name: Connection(
-                host.address,
-                user=host.user,
-                port=host.port,
-                config=config,
-                gateway=False,
-                forward_agent=False,
-                # Not empty, or it would be a view of the shared configuration: to fill that in
-                # merges all of it anew, under the other threads.
-                connect_kwargs={"allow_agent": True},
-            )
-            for host in hosts
-        }
+        self._config = Config(lazy=True, ssh_config=_NoSshConfig(), overrides={"user": ""})
+        self._bastions: dict[tuple[Door, ...], Bastion] = {}
+        self._passed: dict[tuple[Door, ...], dict[Phase, str]] = {}
+        self._routes: dict[str, Route | HostError] = {}
+        self._connections: dict[str, Connection] = {}
+        for host in hosts:
+            if host.connection != "ssh" or host.bad_config is not None:
+                continue
+            try:
+                route = options.routes.to(host)
+            except HostError as error:
+                self._routes[host.name] = error
+                continue
+            self._routes[host.name] = route
+            self._connections[host.name] = self._connection(route.door)
+            self._make_bastions(route.bastions)
 
-    def run(self, host: Host, request: Request, allowance: Allowance) -> Reply:
-        """Log in to the host and run the request; raises `HostError` where that is not possible."""
+    def __enter__(self) -> "Ssh":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the sessions to bastions, the farthest first."""
+        for _doors, bastion in sorted(self._bastions.items(), key=lambda one: -len(one[0])):
+            bastion.close()
+
+    def run(
+        self,
+        host: Host,
+        request: Request,
+        allowance: Allowance,
+        told: Told = lambda _phase, _text: None,
+    ) -> Reply:
+        """Log in to the host and run the request; raises `HostError` where that is not possible.
+
+        `told` hears of each step that succeeded.
+        """
         started = time.monotonic()
-        key = self._keys.get(host.key_file or "")
-        if isinstance(key, HostError):
-            raise key
-        timeout_s = self._options.connect_timeout_s
-        addresses = resolve(host.address, host.port, allowance.remaining_s(timeout_s))
-        if host.host_keys:
-            trust = pinned(host.host_keys)
-        else:
-            trust = self._options.known_hosts.trust(host.address, host.port)
+        route = self._route(host)
+        bastion = self._bastions.get(route.bastions)
         connection = self._connections[host.name]
-        sock: WatchedSocket | None = None
+        sock: Watched | None = None
         try:
-            sock = self._login(connection, addresses, key, trust, allowance)
+            sock = self._log_in(connection, route, allowance, told)
             connect_s = time.monotonic() - started
             sock.let_in()
             stdout, stderr, ended, exit_status = _execute(connection, sock, request, allowance)
             run_s = time.monotonic() - started - connect_s
+        except HostError as error:
+            raise _blamed(error, bastion, route.via) from None
         finally:
             if sock is not None:
-                _close(connection, sock)
-        return Reply(connect_s, run_s, exit_status, stdout, stderr, ended)
+                close(connection, sock)
+        if ended is Ended.LOST and bastion is not None and bastion.lost is not None:
+            raise bastion.lost
+        user = route.door.user or None
+        return Reply(connect_s, run_s, exit_status, stdout, stderr, ended, route.via, user)
 
-    def _login(
-        self,
-        connection: Connection,
-        addresses: list[Address],
-        key: paramiko.PKey | None,
-        trust: Trust,
-        allowance: Allowance,
-    ) -> WatchedSocket:
-        """Try until the door opens or is known to be shut: a reset once more, a wrong key again
-        with that key's type left out.
+    def passed(self, host: Host) -> dict[str, dict[Phase, str]]:
+        """The bastions on the way to a host, by name, with the steps to each that succeeded."""
+        route = self._routes.get(host.name)
+        doors = route.bastions if isinstance(route, Route) else ()
+        return {door.name: dict(self._passed[doors[:n]]) for n, door in enumerate(doors, 1)}
+
+    def shown_keys(self, host: Host, allowance: Allowance) -> tuple[ShownKey, ...]:
+        """The host keys that a node has, one of each type; no login is needed.
+
+        Raises `HostError` where the node cannot be reached.
         """
-        allowed = trust.algorithms or frozenset(_KEY_ALGORITHMS)
-        wrong: HostError | None = None
-        retried = False
-        while True:
-            sock: WatchedSocket | None = None
-            try:
-                sock = connect(addresses, self._options.connect_timeout_s, allowance)
-                self._open(connection, sock, key, trust, allowed, allowance)
-                opened, sock = sock, None
-                return opened
-            except _WrongKey as shown:
-                wrong = wrong or shown.error
-                allowed -= set(algorithms_of(shown.kind))
-                if not allowed:
-                    raise wrong from None
-            except (_Reset, ConnectionResetError) as reset:
-                pause_s = random.uniform(*RETRY_AFTER_S)  # noqa: S311 - spreads retries, no secret
-                if retried or allowance.remaining_s() <= pause_s:
-                    raise HostError(Status.UNREACHABLE, Phase.CONNECT, str(reset)) from None
-                retried = True
-                time.sleep(pause_s)
-            except IncompatiblePeer as error:
-                if "host key" in str(error) and (wrong or trust.algorithms):
-                    raise wrong or _no_known_type(trust) from None
-                raise HostError(Status.SSH_ERROR, Phase.CONNECT, str(error)) from None
-            finally:
-                if sock is not None:
-                    _close(connection, sock)
+        route = self._route(host)
+        bastion = self._bastions.get(route.bastions)
+        try:
+            dial = self._dial(route, allowance, lambda _phase, _text: None)
+            visitor = self._visitor(self._connections[host.name], route.door, dial, allowance)
+            found = [self._paced(bastion, allowance, visitor, kinds) for kinds in KINDS]
+        except HostError as error:
+            raise _blamed(error, bastion, route.via) from None
+        keys = tuple(key for key in found if key is not None)
+        if not keys:
+            detail = "the node shows no host key of a type that fleet knows"
+            raise HostError(Status.SSH_ERROR, Phase.CONNECT, detail, route.via)
+        return keys
 
-    def _open(
+    @staticmethod
+    def _paced(
+        bastion: Bastion | None, allowance: Allowance, visitor: Visitor, kinds: tuple[str, ...]
+    ) -> ShownKey | None:
+        if bastion is None:
+            return visitor.shown(kinds)
+        with bastion.turn(allowance):
+            return visitor.shown(kinds)
+
+    def _route(self, host: Host) -> Route:
+        route = self._routes[host.name]
+        if isinstance(route, HostError):
+            raise HostError(route.status, route.phase, route.detail)
+        return route
+
+    def _log_in(
+        self, connection: Connection, route: Route, allowance: Allowance, told: Told
+    ) -> Watched:
+        dial = self._dial(route, allowance, told)
+        visitor = self._visitor(connection, route.door, dial, allowance, told)
+        bastion = self._bastions.get(route.bastions)
+        if bastion is None:
+            return visitor.log_in()
+        with bastion.turn(allowance):
+            return visitor.log_in()
+
+    def _visitor(
         self,
         connection: Connection,
-        sock: WatchedSocket,
-        key: paramiko.PKey | None,
-        trust: Trust,
-        allowed: frozenset[str],
+        door: Door,
+        dial: Callable[[], Watched],
         allowance: Allowance,
-    ) -> None:
-        """One attempt: negotiate, check the host key, authenticate."""
-        policy = _Check(trust)
-        connection.client.set_missing_host_key_policy(policy)
-        timeout_s = allowance.remaining_s(self._options.connect_timeout_s)
-        connection.connect_kwargs.update(
-            sock=sock,
-            pkey=key,
-            allow_agent=key is None,
-            look_for_keys=key is None,
-            timeout=timeout_s,
-            banner_timeout=timeout_s,
-            auth_timeout=timeout_s,
-            channel_timeout=timeout_s,
-            disabled_algorithms={"keys": [name for name in _KEY_ALGORITHMS if name not in allowed]},
+        told: Told = lambda _phase, _text: None,
+    ) -> Visitor:
+        return Visitor(
+            connection,
+            door,
+            dial,
+            self._options.host_keys.of(door.known_as, door.host_keys, door.known_hosts),
+            self._options.keys,
+            allowance,
+            self._timeout_s(door),
+            told,
         )
-        started = time.monotonic()
-        try:
-            connection.open()
-        except (HostError, _WrongKey, IncompatiblePeer):
-            raise
-        except (SSHException, OSError, EOFError) as error:
-            waited_s = time.monotonic() - started
-            attempt = _Attempt(sock, policy.checked, key is None, waited_s, allowance)
-            raise _told(error, attempt) from None
+
+    def _dial(self, route: Route, allowance: Allowance, told: Told) -> Callable[[], Watched]:
+        """How the last door of a route is reached; its name is resolved here, once."""
+        door, bastion = route.door, self._bastions.get(route.bastions)
+        timeout_s = self._timeout_s(door)
+        if bastion is not None:
+            return lambda: bastion.dial(door.address, door.port, allowance, timeout_s)
+        if door.proxy_command is not None:
+            return lambda: _commanded(door, allowance)
+        addresses = resolve(door.address, door.port, allowance.remaining_s(timeout_s))
+        told(Phase.RESOLVE, ", ".join(dict.fromkeys(str(place[0]) for _family, place in addresses)))
+        return lambda: connect(addresses, timeout_s, allowance)
+
+    def _timeout_s(self, door: Door) -> float:
+        if self._options.insist or door.connect_timeout_s is None:
+            return self._options.connect_timeout_s
+        return door.connect_timeout_s
+
+    def _connection(self, door: Door, **options: object) -> Connection:
+        return Connection(
+            door.address,
+            user=door.user,
+            port=door.port,
+            config=self._config,
+            gateway=False,
+            forward_agent=False,
+            # Not empty, or it would be a view of the shared configuration: to fill that in
+            # merges all of it anew, under the other threads.
+            connect_kwargs={"compress": False, **options},
+        )
+
+    def _make_bastions(self, doors: tuple[Door, ...]) -> None:
+        for count in range(1, len(doors) + 1):
+            way = doors[:count]
+            if way not in self._bastions:
+                connection, route = (
+                    self._connection(way[-1], transport_factory=OrderedTransport),
+                    Route(way),
+                )
+
+                told = self._passed.setdefault(way, {}).__setitem__
+
+                def open_(
+                    allowance: Allowance,
+                    connection: Connection = connection,
+                    route: Route = route,
+                    told: Told = told,
+                ) -> tuple[Connection, Watched]:
+                    return connection, self._log_in(connection, route, allowance, told)
+
+                via = self._bastions.get(way[:-1])
+                self._bastions[way] = Bastion(way[-1], via, open_, self._timeout_s(way[-1]))
 
 
 class _NoSshConfig(paramiko.SSHConfig):
-    """Says nothing of any host: OpenSSH's configuration is not read, and not asked per host."""
+    """Says nothing of any host: routes have been found before, and Fabric would ask per host."""
 
     def lookup(self, hostname: str) -> paramiko.SSHConfigDict:  # noqa: ARG002 - paramiko's name
         """Nothing."""
         return paramiko.SSHConfigDict()
 
 
-def _user() -> str:
-    """Who logs in where the inventory names nobody: whoever runs us. Empty for a user id without
-    a name, which no login takes.
-    """
+def _blamed(error: HostError, bastion: Bastion | None, via: str | None) -> HostError:
+    """Whose failure it is: that of a bastion which is gone, or the host's own, behind it."""
+    lost = bastion.lost if bastion is not None else None
+    if lost is not None:
+        return HostError(lost.status, lost.phase, lost.detail, lost.via)
+    return HostError(error.status, error.phase, error.detail, error.via or via)
+
+
+def _commanded(door: Door, allowance: Allowance) -> WatchedSocket:
+    """The connection that a ProxyCommand makes."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
-
-
-def _close(connection: Connection, sock: WatchedSocket) -> None:
-    """End a connection, however far it came, and all that paramiko started for it."""
-    transport = connection.client.get_transport()
-    sock.hang_up()
-    connection.client.close()
-    if transport is not None:
-        transport.packetizer.complete_handshake()  # its timer would hold up the process's end
-
-
-class _Check(paramiko.MissingHostKeyPolicy):
-    """Asked by paramiko for every host, because no known hosts are loaded there."""
-
-    def __init__(self, trust: Trust) -> None:
-        self._trust = trust
-        self.checked = False
-
-    def missing_host_key(
-        self,
-        client: paramiko.SSHClient,  # noqa: ARG002 - paramiko asks with it
-        hostname: str,
-        key: paramiko.PKey,
-    ) -> None:
-        """Refuse any key that is not known; nothing of ours has been sent to the host yet."""
-        kind, shown = key.get_name(), f"{key.get_name()} {key.fingerprint}"
-        match self._trust.match(kind, key.asbytes(), key.fingerprint):
-            case Match.TRUSTED:
-                self.checked = True
-            case Match.UNKNOWN:
-                detail = f"{hostname} shows {shown}, and no key is known for it"
-                if self._trust.authorities:
-                    detail += " (@cert-authority lines are not read)"
-                raise HostError(Status.HOST_KEY_UNKNOWN, Phase.HOST_KEY, detail)
-            case Match.REVOKED:
-                detail = f"{hostname} shows {shown}, which is marked @revoked"
-                raise HostError(Status.HOST_KEY_CHANGED, Phase.HOST_KEY, detail)
-            case Match.CHANGED:
-                detail = f"{hostname} shows {shown}, which is not the key known for it"
-                raise _WrongKey(kind, HostError(Status.HOST_KEY_CHANGED, Phase.HOST_KEY, detail))
-
-
-def _no_known_type(trust: Trust) -> HostError:
-    kinds = ", ".join(sorted({kind for kind, _blob in trust.keys}))
-    detail = f"the node shows no key of a known type ({kinds})"
-    return HostError(Status.HOST_KEY_CHANGED, Phase.HOST_KEY, detail)
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """What is known of a login that failed: whether the host key was accepted, so that it was
-    the login itself, and whether any key of ours at hand was offered, not just a named one.
-    """
-
-    sock: WatchedSocket
-    checked: bool
-    many_keys: bool
-    waited_s: float
-    allowance: Allowance
-
-
-def _told(error: Exception, attempt: _Attempt) -> HostError | _Reset:
-    """The one place where errors of paramiko and of the socket get our words."""
-    sock, checked, waited_s = attempt.sock, attempt.checked, attempt.waited_s
-    phase = Phase.LOGIN if checked else Phase.CONNECT
-    text = str(error) or type(error).__name__
-    greeting = sock.greeting[:80]
-    if sock.flooded:
-        what = "more data than a login takes" if sock.speaks_ssh else "a greeting without end"
-        return HostError(Status.SSH_ERROR, phase, f"{what}: {greeting!r}")
-    if greeting.startswith(_TURNED_AWAY):
-        return _Reset(f"turned away before the login: {greeting!r}")
-    ended = sock.ended or isinstance(error, EOFError | ConnectionError)
-    if not sock.speaks_ssh and (b"\n" in greeting or (greeting and ended)):
-        return HostError(Status.SSH_ERROR, phase, f"no SSH server: it says {greeting!r}")
-    if ended and not attempt.allowance.expired:
-        if checked and attempt.many_keys:
-            detail = (
-                "the server ended the login (too many of our keys were tried before the right one)"
-            )
-            return HostError(Status.AUTH_FAILED, phase, detail)
-        return _Reset("the connection was ended before the login")
-    if isinstance(error, paramiko.PasswordRequiredException):
-        return HostError(Status.AUTH_FAILED, phase, "a private key of ours is encrypted")
-    if isinstance(error, AuthenticationException) and "timeout" not in text.lower():
-        return HostError(Status.AUTH_FAILED, phase, f"no key of ours was accepted ({text})")
-    if "No authentication methods" in text:
-        return HostError(Status.AUTH_FAILED, phase, "there is no private key to log in with")
-    if not sock.speaks_ssh:
-        said = f"only {greeting!r}" if greeting else "nothing"
-        detail = f"the port took the connection and said {said} for {waited_s:.0f} s"
-        return HostError(Status.TIMEOUT, phase, detail)
-    if "No existing session" in text or "timeout" in text.lower() or attempt.allowance.expired:
-        step = "the login" if checked else "the key exchange"
-        return HostError(Status.TIMEOUT, phase, f"{step} was not through after {waited_s:.0f} s")
-    return HostError(Status.SSH_ERROR, phase, text)
+        sock = WatchedCommand(door.proxy_command or "")
+    except OSError as error:
+        detail = f"the ProxyCommand cannot be run: {error.strerror or error}"
+        raise HostError(Status.UNREACHABLE, Phase.CONNECT, detail) from None
+    allowance.on_expire(sock.hang_up)
+    return sock
 
 
 def _execute(
-    connection: Connection, sock: WatchedSocket, request: Request, allowance: Allowance
+    connection: Connection, sock: Watched, request: Request, allowance: Allowance
 ) -> tuple[bytearray, bytearray, Ended, int | None]:
     """Run the request on a channel of its own, without a terminal, and read until it ends."""
+    command = request(allowance.remaining_s())
     try:
         channel = connection.transport.open_session(
             window_size=WINDOW_BYTES, timeout=max(0.001, allowance.remaining_s())
         )
         channel.settimeout(1.0)
-        channel.exec_command(request(allowance.remaining_s()))
+        channel.exec_command(command)
         channel.shutdown_write()  # a login script that reads would wait for us
-    except (SSHException, OSError, EOFError) as error:
+    except Exception as error:  # noqa: BLE001 - see fleet.transport.login: the node chose it
         if allowance.expired:
             detail = "no session was opened in time"
             raise HostError(Status.TIMEOUT, Phase.PROBE, detail) from None
@@ -317,7 +299,7 @@ def _execute(
     stdout, stderr = bytearray(), bytearray()
     try:
         ended = _read(channel, stdout, stderr, allowance)
-    except (SSHException, OSError, EOFError):
+    except (SSHException, OSError, EOFError, ValueError):
         ended = Ended.TIMEOUT if allowance.expired else Ended.LOST
     if sock.flooded:
         return stdout, stderr, Ended.FLOOD, None
@@ -355,18 +337,3 @@ def _read(
         # stream open, a silent second after the command's end.
         if chunk == b"" or (chunk is None and done):
             return Ended.EXIT
-
-
-def _load_keys(paths: Iterable[str]) -> dict[str, paramiko.PKey | HostError]:
-    """Parse each private key once; what cannot be used fails the hosts that name it."""
-    keys: dict[str, paramiko.PKey | HostError] = {}
-    for path in paths:
-        try:
-            keys[path] = paramiko.PKey.from_path(path)
-        except (OSError, ValueError, TypeError, SSHException, UnknownKeyType) as error:
-            reason = getattr(error, "strerror", None) or "not a private key that can be read"
-            if isinstance(error, paramiko.PasswordRequiredException | TypeError):
-                reason = "it is encrypted"
-            detail = f"private key {path}: {reason}"
-            keys[path] = HostError(Status.AUTH_FAILED, Phase.LOGIN, detail)
-    return keys

@@ -1,6 +1,7 @@
-"""A certificate authority of our own, and the certificates that it signs for the loopback."""
+"""Certificate authorities of our own: one for TLS on the loopback, one for the users of sshd's."""
 
 import ipaddress
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.lab.sshd import make_key
 
 
 class Authority:
@@ -59,6 +62,22 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
         )
+
+
+class UserAuthority:
+    """Signs users' keys for sshd's; `public` is the line of their `TrustedUserCAKeys`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._key = make_key(folder / "user_ca")
+        self.public = self._key.with_suffix(".pub").read_text()
+
+    def sign(self, key: Path, *users: str, valid: str = "-5m:+1h") -> Path:
+        """Write KEY-cert.pub beside the key, for logins as these users."""
+        argv: list[str | Path] = ["ssh-keygen", "-q", "-s", self._key, "-I", "lab"]
+        argv += ["-n", ",".join(users)]
+        public = key.with_name(f"{key.name}.pub")
+        subprocess.run([*argv, "-V", valid, public], check=True, capture_output=True)
+        return key.with_name(f"{key.name}-cert.pub")
 
 
 def _named(name: str) -> x509.Name:

@@ -140,6 +140,11 @@ class Sshd:
             "ansible_ssh_private_key_file": str(self.key_file),
         }
 
+    def authorize(self, *keys: Path) -> None:
+        """Let these keys in as well."""
+        with (self.run_folder / "authorized_keys").open("a") as file:
+            file.writelines(key.with_name(f"{key.name}.pub").read_text() for key in keys)
+
     @property
     def log(self) -> str:
         """What it said."""
@@ -170,10 +175,10 @@ def find_sshd() -> str:
     return program
 
 
-def make_key(path: Path, kind: str = "ed25519") -> Path:
-    """A new key pair without a passphrase, for a host or a user."""
+def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
+    """A new key pair, for a host or a user."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    argv = ["ssh-keygen", "-q", "-N", "", "-C", "lab", "-t", kind, "-f", str(path)]
+    argv = ["ssh-keygen", "-q", "-N", passphrase, "-C", "lab", "-t", kind, "-f", str(path)]
     subprocess.run(argv, check=True, capture_output=True, stdin=subprocess.DEVNULL)
     return path
 

@@ -1,0 +1,308 @@
+"""The user's OpenSSH client configuration, ssh_config(5), as far as paramiko carries it.
+
+paramiko parses and matches; around it stand what it lacks: `Include`, the place of a line that
+cannot be read, tokens expanded only where they are used (its own ask the resolver for the
+central host's name with every key file), and a bound for `Match exec`.
+"""
+
+import getpass
+import glob
+import os
+import re
+import shlex
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paramiko
+
+from fleet.errors import UsageError
+
+USERS_FILE = "~/.ssh/config"
+SYSTEMS_FILE = "/etc/ssh/ssh_config"
+MATCH_EXEC_S = 5.0
+"""How long a command of `Match exec` may take; it counts as failed then."""
+
+NOT_CARRIED = {
+    "bindaddress": "the address to connect from is the system's choice",
+    "bindinterface": "the interface to connect from is the system's choice",
+    "certificatefile": "a certificate is read as KEY-cert.pub beside its key",
+    "hostbasedauthentication": "logins are by key only",
+    "identityagent": "the agent is that of SSH_AUTH_SOCK",
+    "knownhostscommand": "host keys come from files and from fleet_host_key",
+    "pkcs11provider": "keys come from files and from the agent",
+    "proxyusefdpass": "a ProxyCommand carries the data itself",
+    "revokedhostkeys": "revoked keys are those marked @revoked in known_hosts",
+    "securitykeyprovider": "keys come from files and from the agent",
+    "stricthostkeychecking": "an unknown host key is always refused",
+    "verifyhostkeydns": "host keys come from files and from fleet_host_key",
+}
+"""Keywords that are read by OpenSSH and not by us, though they may change a login, and why."""
+
+_HARMLESS = {
+    "hostbasedauthentication": "no",
+    "proxyusefdpass": "no",
+    "stricthostkeychecking": "yes",
+    "verifyhostkeydns": "no",
+}
+_JUDGED = ("all", "canonical", "final", "host", "originalhost", "user", "localuser", "exec")
+_NOT_JUDGED = ("command", "localnetwork", "sessiontype", "tagged", "version")
+_SHELL = re.compile(r"""[\s'`"$\\;&<>|(){}*?!#~]|^-""")
+_LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")
+_MAX_INCLUDES = 16  # as deep as OpenSSH goes
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the configuration says of one host: keywords in lower case, values unexpanded."""
+
+    values: dict[str, Any]
+
+    def text(self, keyword: str) -> str | None:
+        """The value of a keyword; None where nothing is said."""
+        value = self.values.get(keyword)
+        return None if value is None else str(value)
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """The values of a keyword that may be given several times."""
+        value = self.values.get(keyword) or ()
+        return (value,) if isinstance(value, str) else tuple(value)
+
+
+NOTHING = Said({})
+
+
+class ClientConfig:
+    """The files of one `-F`, or the user's and the system's; or none at all."""
+
+    def __init__(self, files: Sequence[str] = ()) -> None:
+        self._config = _Config()
+        self.files = tuple(files)
+        lines = [line for file in files for line in _lines(file, 0)]
+        if lines:
+            self._config.parse(lines)
+        self._said: dict[tuple[str, str | None], Said] = {}
+
+    @classmethod
+    def named(cls, name: str | None) -> "ClientConfig":
+        """The file that was named; nothing for `none`; where nothing was named, the usual ones.
+
+        Raises `UsageError`, with its place, for a line that cannot be read.
+        """
+        if name == "none":
+            return cls()
+        if name is not None:
+            return cls([os.path.expanduser(name)])
+        usual = [os.path.expanduser(USERS_FILE), SYSTEMS_FILE]
+        return cls([file for file in usual if os.path.isfile(file)])
+
+    def of(self, address: str, user: str | None = None) -> Said:
+        """What is said of an address, as `ssh ADDRESS`, or `ssh -l USER ADDRESS`, would."""
+        if not self.files:
+            return NOTHING
+        key = address, user
+        if key not in self._said:
+            self._config.user = user
+            try:
+                found = dict(self._config.lookup(address))
+            except (paramiko.SSHException, ValueError, KeyError, OSError) as error:
+                shown = ", ".join(self.files)
+                raise UsageError(f"{shown}: cannot be applied to {address!r}: {error}") from None
+            if found.get("hostname") == address:
+                del found["hostname"]
+            self._said[key] = Said(found)
+        return self._said[key]
+
+    def not_carried(self, address: str, user: str | None = None) -> tuple[str, ...]:
+        """Keywords that count for this address and that we do not follow, each with the reason;
+        and blocks that we cannot judge.
+        """
+        said = self.of(address, user).values
+        keywords = (
+            f"{keyword} {said[keyword]}: {why}"
+            for keyword, why in NOT_CARRIED.items()
+            if keyword in said and str(said[keyword]).lower() != _HARMLESS.get(keyword)
+        )
+        blocks = (
+            f"Match {words}: fleet cannot judge it, so its block counts for no host"
+            for words in sorted(self._config.not_judged)
+        )
+        return (*keywords, *blocks)
+
+
+class _Config(paramiko.SSHConfig):
+    """Leaves values as they stand (see `expanded`), and bounds and remembers `Match exec`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ran: dict[str, bool] = {}
+        self.user: str | None = None
+        self.not_judged: set[str] = set()
+
+    def _expand_variables(self, config: Any, _target_hostname: str) -> Any:
+        return config
+
+    def _does_match(
+        self, match_list: Any, target_hostname: str, canonical: bool, final: bool, options: Any
+    ) -> Any:
+        named = expanded(options.get("hostname", target_hostname), {"%": "%", "h": target_hostname})
+        options = {**options, "hostname": named}
+        if self.user is not None:
+            options["user"] = self.user
+        unknown = [c for c in match_list if c["type"].lower() in _NOT_JUDGED]
+        if unknown:
+            self.not_judged |= {f"{c['type']} {c['param']}" for c in unknown}
+            return []
+        judged: list[dict[str, Any]] = []
+        for criterion in match_list:
+            one = criterion
+            if criterion["type"] == "exec":
+                before = [c for c in judged if c["type"] != "all"]
+                if before and not super()._does_match(  # type: ignore[misc]  # not in its stubs
+                    before, target_hostname, canonical, final, options
+                ):
+                    return []
+                tokens = tokens_of(
+                    named,
+                    target_hostname,
+                    options.get("port", "22"),
+                    options.get("user", user_name()),
+                )
+                passed = self._run(for_shell(criterion["param"], tokens, "Match exec"))
+                # A criterion with the same outcome, that paramiko can judge without running it.
+                one = {
+                    "type": "originalhost",
+                    "param": "*",
+                    "negate": passed is criterion["negate"],
+                }
+            judged.append(one)
+        return super()._does_match(  # type: ignore[misc]  # not in its stubs
+            judged, target_hostname, canonical, final, options
+        )
+
+    def _run(self, command: str) -> bool:
+        if command not in self._ran:
+            try:
+                done = subprocess.run(
+                    ["sh", "-c", command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    timeout=MATCH_EXEC_S,
+                    check=False,
+                )
+                self._ran[command] = done.returncode == 0
+            except (OSError, subprocess.TimeoutExpired):
+                self._ran[command] = False
+        return self._ran[command]
+
+
+def user_name() -> str:
+    """Who logs in where nobody is named: whoever runs us. Empty for a user id without a name,
+    which no login takes.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def tokens_of(host: str, named: str, port: object, user: str) -> dict[str, str]:
+    """The tokens of ssh_config(5) by their letters, those that every use allows."""
+    return {
+        "%": "%",
+        "h": host,
+        "n": named,
+        "p": str(port),
+        "r": user,
+        "u": user_name(),
+        "d": os.path.expanduser("~"),
+        "i": str(os.getuid()),
+        "L": socket.gethostname().partition(".")[0],
+        "l": socket.gethostname(),
+    }
+
+
+def expanded(text: str, tokens: dict[str, str]) -> str:
+    """`text` with its tokens replaced; raises ValueError for one that is not known."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in tokens:
+            raise ValueError(f"the token %{found[1]} in {text!r} is not known to fleet")
+        return tokens[found[1]]
+
+    return re.sub("%(.?)", value, text)
+
+
+def for_shell(command: str, tokens: dict[str, str], keyword: str) -> str:
+    """A command with its tokens replaced. Host and user come from an inventory, perhaps from
+    somebody's tags: what goes to a shell may hold nothing that a shell would run.
+    """
+    for letter in "hnr":
+        if f"%{letter}" in command and _SHELL.search(tokens[letter]):
+            raise ValueError(
+                f"{tokens[letter]!r} cannot stand in a {keyword}: a shell would read it"
+            )
+    return expanded(command, tokens)
+
+
+def _lines(file: str, depth: int) -> Iterator[str]:
+    """The lines of a file that say something, with what they include in their place."""
+    try:
+        text = Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}") from None
+    block = "Host *"
+    yield block  # a file begins for every host, also after another one
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        place = f"{file}:{number}"
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise UsageError(f"{place}: {line!r} is no line of ssh_config(5): KEYWORD VALUE")
+        keyword = found[1].lower()
+        if keyword == "include":
+            yield from _included(found[2], file, place, block, depth)
+            yield block
+            continue
+        if keyword in ("host", "match"):
+            _check_block(line, place)
+            block = line
+        yield line
+
+
+def _included(names: str, file: str, place: str, block: str, depth: int) -> Iterator[str]:
+    if depth >= _MAX_INCLUDES:
+        raise UsageError(f"{place}: Include goes more than {_MAX_INCLUDES} files deep")
+    beside = "/etc/ssh" if file.startswith("/etc/ssh/") else os.path.expanduser("~/.ssh")
+    for name in shlex.split(names):
+        path = os.path.join(beside, os.path.expanduser(name))
+        for one in sorted(glob.glob(path)):
+            lines = list(_lines(one, depth + 1))[1:]
+            inner = any(re.match("(?i)(host|match)[ =]", line) for line in lines)
+            if block != "Host *" and inner:
+                raise UsageError(
+                    f"{place}: Include inside a Host or Match block, of a file with blocks of its "
+                    "own, cannot be followed: move the Include to the top of the file"
+                )
+            yield block
+            yield from lines
+
+
+def _check_block(line: str, place: str) -> None:
+    config = paramiko.SSHConfig()
+    try:
+        config.parse([line])
+    except (paramiko.SSHException, ValueError) as error:
+        raise UsageError(f"{place}: {error}") from None
+    for block in config._config:  # type: ignore[attr-defined]  # not public
+        for criterion in block.get("matches", ()):
+            # paramiko lets one that it does not know pass.
+            if criterion["type"].lower() not in (*_JUDGED, *_NOT_JUDGED):
+                raise UsageError(
+                    f"{place}: Match {criterion['type']}: expected one of {', '.join(_JUDGED)}"
+                )

@@ -1,0 +1,1 @@
+"""What others make of the same input: ansible-core beside us, in tests."""
