@@ -31,6 +31,14 @@ class UsageError(FleetError):
     exit_code = 2
 
 
+def spelled(text: str) -> str:
+    """`text` safe for a terminal and a line: what is not printable is spelled out."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
+        for char in text
+    )
+
+
 class InventoryError(UsageError):
     """An inventory that cannot be read; `line` and `column` count from 1, or are None."""
 
@@ -38,7 +46,7 @@ class InventoryError(UsageError):
         self, file: str, message: str, line: int | None = None, column: int | None = None
     ) -> None:
         place = ":".join(str(part) for part in (file, line, column) if part is not None)
-        super().__init__(f"{place}: {message}")
+        super().__init__(spelled(f"{place}: {message}"))
         self.file, self.line, self.column = file, line, column
 
 

@@ -89,9 +89,10 @@ def _record(settings: "Settings") -> "Failed":
         record = state.failed(settings.name)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
+        anew = f"; the next collect of {settings.name!r} writes it anew"
         raise UsageError(
-            f"--failed: {state.failed_file(settings.name)} cannot be read: {reason}; the next "
-            f"collect of {settings.name!r} writes it anew"
+            f"--failed: {state.failed_file(settings.name)} cannot be read: {reason}"
+            f"{anew if isinstance(error, ValueError) else ''}"
         ) from None
     if record is None:
         raise UsageError(

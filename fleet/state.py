@@ -21,6 +21,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ SWEEPS_KEPT = 1000
 """Of every job: what a clock that was set back may come upon again."""
 
 _LOCK_POLL_S = 0.1
+_SIGN_S = 0.5
 _FLOCK = "hhqqi"  # struct flock of fcntl(2), natively aligned
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -153,10 +155,13 @@ class State:
     def failed(self, name: str) -> Failed | None:
         """The hosts that failed in the last sweep of a `--name`; None where there was none.
 
-        Raises `ValueError` for a record that is no record.
+        Raises `ValueError` for a record that is no record, `OSError` for what cannot be read.
         """
+        file = self.failed_file(name)
         try:
-            text = self.failed_file(name).read_bytes()
+            if not stat.S_ISREG(file.stat().st_mode):  # a pipe would keep us waiting
+                raise OSError("it is no regular file")
+            text = file.read_bytes()
         except FileNotFoundError:
             return None
         try:
@@ -173,13 +178,19 @@ class State:
         return self.folder / "locks" / f"run-{job.name}-{job.target}.lock"
 
     def _holder(self, job: Job) -> str:
-        """Who holds a job's lock, by what it wrote there, as far as that can be read."""
-        try:
-            said = json.loads(self._run_lock(job).read_text())
-            age_s = (datetime.now(UTC) - datetime.fromisoformat(said["since"])).total_seconds()
-            return f"pid {int(said['pid'])}, for {max(0.0, age_s):.0f} s"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "it has not said who it is"
+        """Who holds a job's lock, by what it wrote there, as far as that can be read; one that has
+        only just taken it may be about to.
+        """
+        give_up = time.monotonic() + _SIGN_S
+        while True:
+            try:
+                said = json.loads(self._run_lock(job).read_text())
+                age_s = (datetime.now(UTC) - datetime.fromisoformat(said["since"])).total_seconds()
+                return f"pid {int(said['pid'])}, for {max(0.0, age_s):.0f} s"
+            except (OSError, ValueError, KeyError, TypeError):
+                if time.monotonic() >= give_up:
+                    return "it has not said who it is"
+            time.sleep(_LOCK_POLL_S / 4)
 
 
 def write_durably(path: Path, data: bytes) -> None:

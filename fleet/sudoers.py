@@ -28,6 +28,7 @@ _NO_SUDO = re.compile(r"sudo: (?:command )?not found", re.IGNORECASE)
 
 _SOMEBODY = "USER"
 _PLAIN_PATH = re.compile(r"/(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_ALIAS = re.compile(r"[A-Z][A-Z0-9_]*")
 _PLAIN_IN_USER = re.compile(r"[A-Za-z0-9_.-]")
 
 
@@ -68,5 +69,6 @@ def is_plain_path(path: str) -> bool:
 
 def _escaped(user: str) -> str:
     """A user's name as sudoers reads it: what is special there, or might be, behind backslashes."""
-    name = user if user.isprintable() else _SOMEBODY
-    return "".join(char if _PLAIN_IN_USER.fullmatch(char) else f"\\{char}" for char in name)
+    name = user if user.isprintable() and user != "ALL" else _SOMEBODY
+    first = "\\" if _ALIAS.fullmatch(name) and name != _SOMEBODY else ""  # or an alias is meant
+    return first + "".join(char if _PLAIN_IN_USER.fullmatch(char) else f"\\{char}" for char in name)

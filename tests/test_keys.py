@@ -88,7 +88,7 @@ def test_agent_opens_what_is_encrypted(tmp_path, form):
         (lambda f: _made(f).chmod(0o660), None, "can be read by others (mode 0660)"),
         (lambda f: (f.write_text("hello"), f.chmod(0o600)), None, "not a private key"),
         (lambda f: None, None, "No such file"),
-        (lambda f: f.mkdir(0o700), None, "Is a directory"),
+        (lambda f: f.mkdir(0o700), None, "is no regular file"),
     ],
 )
 def test_keys_that_cannot_be_used_are_told(tmp_path, make, passphrase, says):

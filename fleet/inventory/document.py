@@ -1,15 +1,19 @@
 """A text in YAML, JSON among it → its tree of nodes, each with its place."""
 
 import io
+import os
 import re
+import select
+import stat
 
 import yaml
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from fleet.errors import InventoryError
-from fleet.inventory.nodes import MAX_DEPTH, describe, error, is_map, is_null
+from fleet.inventory.nodes import MAX_DEPTH, error, is_map, is_null, misplaced
 
 MAX_BYTES = 64 * 1024 * 1024
+SILENCE_S = 60.0  # for which a pipe may say nothing
 MAX_NODES = 2_000_000  # each weighs some 600 bytes
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 
@@ -17,6 +21,8 @@ _INI = re.compile(r"\[[\w.:-]+\]\s*$")
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # YAML's, by which marks count
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
+_CHUNK_BYTES = 1024 * 1024
 _VAULT = b"$ANSIBLE_VAULT;"
 _PAIR = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE
@@ -58,7 +64,7 @@ def read_document(text: str, name: str) -> MappingNode:
     if not is_map(root):
         if isinstance(root, SequenceNode):
             _refuse_ini(name, text)
-        raise error(root, f"found {describe(root)}, expected a mapping of groups")
+        raise misplaced(root, "found", "a mapping of groups")
     return root
 
 
@@ -71,20 +77,52 @@ def read_variables(path: str) -> MappingNode | None:
     if root is None or is_null(root):
         return None
     if not is_map(root):
-        raise error(root, f"found {describe(root)}, expected a mapping of variables")
+        raise misplaced(root, "found", "a mapping of variables")
     return root
 
 
-def read_bytes(path: str) -> bytes:
-    """The content of a file of bearable size."""
+def read_bytes(path: str, pipes: bool = False) -> bytes:
+    """The content of a file of bearable size; with `pipes`, of one that is not regular as well."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        with open(_opened(path), "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                data = file.read(MAX_BYTES + 1)
+            elif pipes:
+                data = _from_pipe(path, file.fileno())
+            else:
+                raise InventoryError(path, "is no regular file, and no other is read here")
     except (OSError, ValueError) as exc:
         raise unreadable(path, exc) from None
     if len(data) > MAX_BYTES:
         raise InventoryError(path, f"is larger than {MAX_BYTES // 1024 // 1024} MiB")
     return data
+
+
+def _opened(path: str) -> int:
+    """A descriptor for `path`; a pipe is opened without waiting for one who writes."""
+    if found := _DESCRIPTOR.fullmatch(path):
+        return os.dup(int(found[1]))  # opened anew, its end could be missed
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def _from_pipe(path: str, fd: int) -> bytes:
+    """What comes out of a pipe until its end, which has to come without long silence."""
+    data = bytearray()
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    while len(data) <= MAX_BYTES:
+        if not poll.poll(SILENCE_S * 1000):
+            raise InventoryError(
+                path, f"is no regular file, and nothing came out of it for {SILENCE_S:g} s"
+            )
+        try:
+            chunk = os.read(fd, _CHUNK_BYTES)
+        except BlockingIOError:
+            continue
+        if not chunk:
+            break
+        data += chunk
+    return bytes(data)
 
 
 def unreadable(path: str, exc: OSError | ValueError) -> InventoryError:

@@ -48,7 +48,7 @@ def explain(resolver: Resolver, host: Host, labels: tuple[str, ...]) -> tuple[Se
     return tuple(found)
 
 
-_SECRET = ("pass", "password")
+_SECRET = ("pass", "password", "passphrase", "private_key")
 
 
 def _origin(name: str, host: Host, settings: Settings) -> str:

@@ -19,6 +19,10 @@ _HOP = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?/?"
 )
 _COMMAND = re.compile(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*")
+_SSHPASS = (
+    "holds a command with sshpass, which hands on a password that all can read who read the "
+    "inventory: remove it, and let the bastion take a key"
+)
 EXPECTED = "a bastion: a name of the inventory or user@host:port, several as a list"
 
 Jumps = tuple[Host, ...] | None
@@ -46,6 +50,9 @@ def way(settings: Settings) -> Way | None:
     if value.lower() == NONE:
         return Way(found)
     if found.word == "proxycommand":
+        if "sshpass" in value:
+            settings.refuse(found.name, _SSHPASS)
+            return None
         if not _COMMAND.fullmatch(value):
             settings.complain(found, "a command in one line")
         return Way(found, command=value)

@@ -1,11 +1,25 @@
 """`fleet_labels`: which variables become columns, and what each host has in them."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from yaml.constructor import SafeConstructor
 from yaml.nodes import Node, ScalarNode
 
-from fleet.inventory.nodes import describe, error, is_null, is_template, kind, place, quote
+from fleet.inventory.nodes import (
+    BOOL,
+    FLOAT,
+    INT,
+    describe_kind,
+    error,
+    integer,
+    is_null,
+    is_template,
+    kind,
+    place,
+    quote,
+)
 from fleet.inventory.templates import Lookup, NotPlain, evaluate
 from fleet.inventory.tree import Effective
 from fleet.inventory.variables import LABELS, label_nodes
@@ -13,6 +27,10 @@ from fleet.inventory.variables import LABELS, label_nodes
 MAX_LABELS = 8
 MAX_VALUES = 1_000
 MAX_CHARACTERS = 255
+
+_BOOLEANS = dict.fromkeys(("y", "yes", "true", "on"), "true") | dict.fromkeys(
+    ("n", "no", "false", "off"), "false"
+)
 
 
 @dataclass(slots=True)
@@ -54,7 +72,8 @@ class Labels:
         for name, label in self._labels.items():
             if label.unusable:
                 why, *others = label.unusable
-                more = f" (and {len(others)} hosts more)" if others else ""
+                s = "s" if others[1:] else ""
+                more = f" (and {len(others)} host{s} more)" if others else ""
                 lines.append(f"{why}; the label {name!r} stays empty{more}")
         return lines
 
@@ -100,25 +119,42 @@ class Labels:
             return None
         try:
             found = evaluate(node, find)
-            why = _unusable(found)
+            text = _canonical(found)
+            why = _unusable(found, text)
         except NotPlain as exc:
-            found, why = node, f"{describe(node)}, {exc}"
+            text, why = None, f"{describe_kind(node)}, {exc}"
         if why:
             first = f"{place(node)}: host {quote(host.name)}: {name} is {why}"
             label.unusable.append(host.name if label.unusable else first)
             return None
-        value = "" if is_null(found) else str(found.value)
-        if value:
-            label.values.add(value)
-        return value or None
+        if text:
+            label.values.add(text)
+        return text or None
 
 
-def _unusable(node: Node) -> str:
-    """Why a value can be nobody's label."""
+def _canonical(node: Node) -> str | None:
+    """The text of a value, the same whether YAML says it or the JSON that Ansible makes of it."""
     if not kind(node) or not isinstance(node, ScalarNode) or is_template(node):
-        return f"{describe(node)}, expected text or a number"
-    if len(node.value) > MAX_CHARACTERS:
-        return f"a text of {len(node.value):,} characters, of which a label holds {MAX_CHARACTERS}"
-    if not node.value.isprintable():
-        return f"{describe(node)}, with characters that cannot be printed"
+        return None
+    if kind(node) == BOOL:
+        return _BOOLEANS.get(node.value.lower())
+    if kind(node) == INT:
+        number = integer(node)
+        return node.value if number is None else str(number)
+    if kind(node) == FLOAT:
+        try:
+            return json.dumps(SafeConstructor().construct_yaml_float(node))
+        except (ValueError, IndexError):
+            return None
+    return "" if is_null(node) else str(node.value)
+
+
+def _unusable(node: Node, text: str | None) -> str:
+    """Why a value can be nobody's label."""
+    if text is None:
+        return f"{describe_kind(node)}, expected text or a number"
+    if len(text) > MAX_CHARACTERS:
+        return f"a text of {len(text):,} characters, of which a label holds {MAX_CHARACTERS}"
+    if not text.isprintable():
+        return f"{describe_kind(node)}, with characters that cannot be printed"
     return ""

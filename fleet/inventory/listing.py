@@ -11,6 +11,7 @@ from fleet.inventory.nodes import (
     is_map,
     is_null,
     kind,
+    misplaced,
     quote,
     suggest,
 )
@@ -43,19 +44,21 @@ class Listing:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._mappings = Mappings()
+        self._mappings = Mappings(lenient=True, strict=())  # of JSON's keys the last one counts
+        self._named = False  # whether the document has hosts
         self._roots: list[MappingNode] = []
 
     def add(self, document: Document) -> None:
         """Groups in their order, then the variables of the hosts."""
         self._roots.append(document.root)
+        self._named = False
         entries = self._mappings.entries(document.root)
         meta = entries.pop(_META, None)
         for key, body in entries.values():
             self._group(key, body)
         if meta is not None:
             self._hostvars(*meta)
-        elif document.printed and self._tree.hosts:
+        elif document.printed and self._named:
             raise error(
                 document.root,
                 "the JSON has no _meta with hostvars, and fleet does not ask for each host "
@@ -69,18 +72,18 @@ class Listing:
             self._hosts(group, body, what)
             return
         if not is_map(body):
-            raise error(body, f"{what} is {describe(body)}, expected hosts, children and vars")
+            raise misplaced(body, f"{what} is", "hosts, children and vars")
         sections = self._mappings.entries(body)
         for section, (node, _) in sections.items():
-            if section not in SECTIONS:
+            if section not in SECTIONS and (hint := suggest(section, SECTIONS)):
                 found = f"{what} has the key {quote(section)}, expected children, hosts or vars"
-                raise error(node, found + suggest(section, SECTIONS))
+                raise error(node, found + hint)
         if "hosts" in sections:
             self._hosts(group, sections["hosts"][1], f"hosts of {what}")
         if "vars" in sections:
             variables = sections["vars"][1]
             if not is_map(variables):
-                raise error(variables, f"vars of {what} is {describe(variables)}, {_A_MAP}")
+                raise misplaced(variables, f"vars of {what} is", _A_MAP)
             set_variables(group, ours(self._mappings, variables))
         if "children" in sections:
             for child in _names(sections["children"][1], f"children of {what}", "group"):
@@ -91,32 +94,33 @@ class Listing:
     def _hosts(self, group: Group, value: Node, what: str) -> None:
         for host in _names(value, what, "host"):
             self._tree.host(host.value, group, host)
+            self._named = True
 
     def _hostvars(self, key: ScalarNode, meta: Node) -> None:
         if not is_map(meta):
-            raise error(meta, f"_meta is {describe(meta)}, expected a mapping with hostvars")
+            raise misplaced(meta, "_meta is", "a mapping with hostvars")
         found = self._mappings.entries(meta).get("hostvars")
         if found is None:
             raise error(key, "_meta has no hostvars")
         if not is_map(found[1]):
-            raise error(found[1], f"hostvars is {describe(found[1])}, {_A_MAP}")
+            raise misplaced(found[1], "hostvars is", _A_MAP)
         for name, (_, variables) in self._mappings.entries(found[1]).items():
             if not is_map(variables):
                 what = f"the variables of host {quote(name)}"
-                raise error(variables, f"{what}: found {describe(variables)}, {_A_MAP}")
+                raise misplaced(variables, f"{what}: found", _A_MAP)
             entry = self._tree.hosts.get(name)
             if entry is not None:  # a host of no group is no host, for Ansible
                 self._tree.groups.get(name, entry).say(ours(self._mappings, variables))
 
 
-_A_MAP = "expected a mapping"
+_A_MAP = "a mapping"
 
 
 def _names(value: Node, what: str, of: str) -> list[ScalarNode]:
     if is_null(value):
         return []
     if kind(value) != SEQ:
-        raise error(value, f"{what} is {describe(value)}, expected a list of names")
+        raise misplaced(value, f"{what} is", "a list of names")
     for node in value.value:
         if kind(node) != STR:
             raise error(node, f"{what}: found {describe(node)}, expected a name")

@@ -8,18 +8,19 @@ from typing import TypeGuard
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from fleet.errors import InventoryError
+from fleet.errors import InventoryError, spelled
 
 MAX_DEPTH = 100  # of nodes, groups, merges: far beyond real trees, far within the stack
 
 _YAML = "tag:yaml.org,2002:"
 STR, INT, MAP, SEQ = _YAML + "str", _YAML + "int", _YAML + "map", _YAML + "seq"
 NULL, MERGE, BOOL = _YAML + "null", _YAML + "merge", _YAML + "bool"
+FLOAT = _YAML + "float"
 OURS = ("ansible_", "fleet_")  # prefixes of variables that a connection may hang on
 _WORDS = {
     BOOL: "the boolean",
     INT: "the number",
-    _YAML + "float": "the number",
+    FLOAT: "the number",
     _YAML + "timestamp": "the date",
     NULL: "nothing",
     MAP: "a mapping",
@@ -27,6 +28,9 @@ _WORDS = {
 }
 _KINDS = dict.fromkeys((STR, *_WORDS), ScalarNode) | {MAP: MappingNode, SEQ: SequenceNode}
 _JINJA = re.compile(r"\{\{|\{%|\{#")
+_SECRET = re.compile(r"=|pass", re.IGNORECASE)  # `ansible_password=…`, a habit from INI
+_MAX_DIGITS = 100
+_MAX_NUMBER = 10**18
 _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 
 Entries = dict[str, tuple[ScalarNode, Node]]
@@ -40,12 +44,13 @@ class Mappings:
     """Reads mappings: `<<` merged, duplicate keys refused, aliases read once and never in circles.
 
     A merged mapping is remembered by its node, so that aliases of aliases cost what they weigh
-    in the file and no more. With `lenient`, of other people's keys the last one counts, as for
-    Ansible.
+    in the file and no more. With `lenient`, of keys that do not begin as `strict` says the last
+    one counts, as for Ansible.
     """
 
-    def __init__(self, lenient: bool = False) -> None:
+    def __init__(self, lenient: bool = False, strict: tuple[str, ...] = OURS) -> None:
         self._lenient = lenient
+        self._strict = strict
         self._merged: dict[int, tuple[int, Entries]] = {}
         self._open: set[int] = set()
 
@@ -61,7 +66,7 @@ class Mappings:
             if tag == STR and isinstance(key, ScalarNode):
                 first = own.setdefault(key.value, (key, value))
                 if first[0] is not key:
-                    if self._lenient and not key.value.startswith(OURS):
+                    if self._lenient and not key.value.startswith(self._strict):
                         own[key.value] = (key, value)
                         continue
                     line = first[0].start_mark.line + 1
@@ -82,7 +87,7 @@ class Mappings:
 
     def _base(self, base: Node, into: MappingNode, names: bool) -> tuple[int, Entries]:
         if not isinstance(base, MappingNode):
-            raise error(base, f"found {describe(base)} after '<<', expected mappings")
+            raise misplaced(base, "found", "mappings after '<<'")
         if id(base) in self._merged:
             return self._merged[id(base)]
         if id(base) in self._open:
@@ -102,10 +107,22 @@ def error(node: Node, message: str) -> InventoryError:
     return InventoryError(mark.name, message, mark.line + 1, mark.column + 1)
 
 
+def misplaced(node: Node, subject: str, expected: str) -> InventoryError:
+    """An error about a node of the wrong kind; a text that may hold a password is not shown."""
+    if kind(node) == STR and may_be_secret(node.value):
+        return error(node, f"{subject} a text; write `name: value` lines below it")
+    return error(node, f"{subject} {describe(node)}, expected {expected}")
+
+
+def may_be_secret(text: str) -> bool:
+    """Whether a text that stands where none belongs may hold a password."""
+    return _SECRET.search(text) is not None
+
+
 def place(node: Node) -> str:
     """`file:line:column` of a node."""
     mark = node.start_mark
-    return f"{mark.name}:{mark.line + 1}:{mark.column + 1}"
+    return f"{spelled(mark.name)}:{mark.line + 1}:{mark.column + 1}"
 
 
 def kind(node: Node) -> str:
@@ -125,11 +142,12 @@ def is_null(node: Node) -> bool:
 
 def integer(node: Node) -> int | None:
     """The whole number that stands in `node`, as number or as text, if one does."""
-    if kind(node) == INT and isinstance(node, ScalarNode):
+    if kind(node) == INT and isinstance(node, ScalarNode) and len(node.value) <= _MAX_DIGITS:
         try:
-            return int(yaml.constructor.SafeConstructor().construct_yaml_int(node))
-        except ValueError:
+            number = int(yaml.constructor.SafeConstructor().construct_yaml_int(node))
+        except (ValueError, IndexError):
             return None
+        return number if abs(number) < _MAX_NUMBER else None
     if kind(node) == STR and _WHOLE.fullmatch(node.value):
         return int(node.value)
     return None
@@ -174,7 +192,19 @@ def describe(node: Node) -> str:
     if found == STR:
         return f"{'the template' if is_template(node) else 'the text'} {quote(node.value)}"
     words = _WORDS[found]
-    return f"{words} {node.value}" if isinstance(node, ScalarNode) and found != NULL else words
+    if not isinstance(node, ScalarNode) or found == NULL:
+        return words
+    return f"{words} {quote(node.value)[1:-1]}"
+
+
+def describe_kind(node: Node) -> str:
+    """What kind of value stands in a node; its content is not shown."""
+    found = kind(node)
+    if found == STR:
+        return "a template" if is_template(node) else "a text"
+    if found in (MAP, SEQ, NULL, ""):
+        return describe(node)
+    return _WORDS[found].replace("the ", "a ", 1)
 
 
 def quote(text: str) -> str:

@@ -18,9 +18,12 @@ from fleet.inventory.templates import Lookup
 from fleet.inventory.tree import Effective
 from fleet.inventory.variables import (
     BECOME_PASSWORDS,
+    BECOME_USER,
     HOST,
+    INLINE_KEYS,
     KEY_FILE,
     LATER,
+    PASSPHRASES,
     PASSWORDS,
     PORT,
     USER,
@@ -47,6 +50,20 @@ _CLEAR = (
 _CLEAR_SUDO = (
     "is a password that all can read who read the inventory, and fleet uses sudo -n, which asks "
     "for none: remove it, and let sudoers allow docker"
+)
+_CLEAR_KEY = (
+    "is a private key that all can read who read the inventory: remove it, put the key into a "
+    "file, and name that in ansible_ssh_private_key_file"
+)
+_CLEAR_PHRASE = (
+    "is a passphrase that all can read who read the inventory: remove it, and let an SSH agent "
+    "hold the key"
+)
+_SECRETS = (
+    (PASSWORDS, _CLEAR),
+    (INLINE_KEYS, _CLEAR_KEY),
+    (PASSPHRASES, _CLEAR_PHRASE),
+    (BECOME_PASSWORDS, _CLEAR_SUDO),
 )
 _HOST_KEY = "a public key, 'TYPE BASE64', or its fingerprint, 'SHA256:…'"
 
@@ -213,7 +230,7 @@ _MAGIC: dict[str, Callable[[Effective], str]] = {
 def _key(node: Node) -> object:
     """What makes two values the same: the file counts, to which other files are relative."""
     if isinstance(node, ScalarNode):
-        return (node.tag, node.value, node.start_mark.name)
+        return (type(node), node.tag, node.value, node.start_mark.name)
     return id(node)
 
 
@@ -250,8 +267,8 @@ def _connection(settings: Settings) -> str:
 def _become(settings: Settings) -> bool:
     become = settings.truth("ansible_become")
     if become:
-        for name, usable in (("ansible_become_method", _SUDO), ("ansible_become_user", ("root",))):
-            found = settings.find((name,))
+        for names, usable in ((("ansible_become_method",), _SUDO), (BECOME_USER, ("root",))):
+            found = settings.find(names)
             if found and text(found.node) not in usable:
                 settings.complain(found, repr(usable[0]))
     return become
@@ -267,13 +284,13 @@ def _refuse_detours(settings: Settings) -> None:
 
 def _refuse_passwords(settings: Settings, become: bool) -> None:
     """A password in clear is refused; one in a vault is nobody's trouble, and not used."""
-    for names, uses in ((PASSWORDS, True), (BECOME_PASSWORDS, become)):
-        for name in names if uses else ():
+    for names, why in _SECRETS:
+        for name in names if become or names is not BECOME_PASSWORDS else ():
             found = settings.find((name,))
             if found is None or found.node.value == "":
                 continue
             if settings.is_clear(found):
-                settings.refuse(name, _CLEAR if names is PASSWORDS else _CLEAR_SUDO)
+                settings.refuse(name, why)
             else:
                 settings.ignored.append(found)
 

@@ -40,7 +40,7 @@ def documents(source: str) -> Iterator[Document]:
         if not files:
             raise InventoryError(source, "is a folder without an inventory in it")
         for file in files:
-            yield _of_file(file)
+            yield _of_file(file, pipes=False)
     else:
         if "," in source and not os.path.exists(source):
             raise InventoryError(
@@ -48,7 +48,7 @@ def documents(source: str) -> Iterator[Document]:
                 "is a list of hosts, which only Ansible takes for an inventory; write it into a "
                 "file, all: {hosts: {a: , b: }}, and name that",
             )
-        yield _of_file(source)
+        yield _of_file(source, pipes=True)
 
 
 def folder_of(source: str) -> str | None:
@@ -74,10 +74,10 @@ def _files(folder: str, levels: int) -> Iterator[str]:
                 yield path
 
 
-def _of_file(path: str) -> Document:
+def _of_file(path: str, pipes: bool) -> Document:
     if program.is_program(path):
         return _document(program.run(path), path, printed=True)
-    return _document(read_bytes(path), path, printed=False)
+    return _document(read_bytes(path, pipes), path, printed=False)
 
 
 def _document(data: bytes, name: str, printed: bool) -> Document:

@@ -12,6 +12,7 @@ Lookup = Callable[[str], Node | None]
 _NAME = re.compile(r"\{\{[-+]?\s*([A-Za-z_]\w*)\s*[-+]?\}\}")
 _MORE = re.compile(r"\{\{|\{%|\{#|\}\}|%\}|#\}")
 _MAX_CHAIN = 20
+_MAX_LOOKUPS = 1000  # of one value: two names in each of eighteen variables would be 2 ** 18
 _MAX_TEXT = 64 * 1024
 _TRUE = ("y", "yes", "true", "on")
 
@@ -28,6 +29,8 @@ def evaluate(node: Node, lookup: Lookup, chain: tuple[str, ...] = ()) -> Node:
     """
     if not is_template(node):
         return node
+    if not chain:
+        lookup = _counted(lookup)
     template: str = node.value
     if whole := _NAME.fullmatch(template.strip()):
         return _placed(_variable(whole[1], lookup, chain), node)
@@ -44,6 +47,20 @@ def evaluate(node: Node, lookup: Lookup, chain: tuple[str, ...] = ()) -> Node:
         return text
 
     return Raw(STR, _NAME.sub(inserted, template), node.start_mark)
+
+
+def _counted(lookup: Lookup) -> Lookup:
+    """The same variables, a bounded number of times."""
+    count = 0
+
+    def counted(name: str) -> Node | None:
+        nonlocal count
+        count += 1
+        if count > _MAX_LOOKUPS:
+            raise NotPlain("which grows beyond all bounds")
+        return lookup(name)
+
+    return counted
 
 
 def _variable(name: str, lookup: Lookup, chain: tuple[str, ...]) -> Node:

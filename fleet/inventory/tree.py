@@ -10,6 +10,9 @@ from fleet.errors import InventoryError
 from fleet.inventory.nodes import Entries, error, plain, quote
 from fleet.inventory.variables import Layer, Variables
 
+MAX_HOSTS = 200_000
+MAX_LISTINGS = 2_000_000  # of hosts in groups, the same ones again among them
+
 Names = dict[str, None]  # a set that keeps its order
 
 
@@ -95,6 +98,7 @@ class Tree:
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {}
         self.hosts: dict[str, Entry] = {}
+        self._listings = 0
         self._links: dict[tuple[str, str], Node] = {}
         self._join(self.group("all"), self.group("ungrouped"))
 
@@ -107,7 +111,12 @@ class Tree:
     def host(self, name: str, group: Group, node: Node) -> tuple[Entry, bool]:
         """The host of that name, now listed by `group`, as `node` says; and whether it is new."""
         new = name not in self.hosts
+        self._listings += 1
+        if self._listings > MAX_LISTINGS:
+            raise error(node, f"groups list hosts more than {MAX_LISTINGS:,} times up to here")
         if new:
+            if len(self.hosts) == MAX_HOSTS:
+                raise error(node, f"there are more than {MAX_HOSTS:,} hosts up to here")
             self.hosts[name] = Entry(node)
         entry = self.hosts[name]
         group.hosts[name] = entry.groups[group.name] = None

@@ -26,7 +26,10 @@ USER = ("ansible_user", "ansible_ssh_user")
 KEY_FILE = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 SSH_ARGS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 PASSWORDS = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
-BECOME_PASSWORDS = ("ansible_become_password", "ansible_become_pass")
+BECOME_PASSWORDS = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
+BECOME_USER = ("ansible_become_user", "ansible_sudo_user")
+INLINE_KEYS = ("ansible_private_key", "ansible_ssh_private_key")
+PASSPHRASES = ("ansible_private_key_passphrase", "ansible_ssh_private_key_passphrase")
 PRIORITY = "ansible_group_priority"
 LABELS = "fleet_labels"
 
@@ -39,9 +42,11 @@ ANSIBLE = frozenset(
         *SSH_ARGS,
         *PASSWORDS,
         *BECOME_PASSWORDS,
+        *BECOME_USER,
+        *INLINE_KEYS,
+        *PASSPHRASES,
         "ansible_become",
         "ansible_become_method",
-        "ansible_become_user",
         "ansible_connection",
         "ansible_paramiko_proxy_command",
         "ansible_ssh_executable",
@@ -68,6 +73,7 @@ _WORDS = {
 }
 LATER = {"fleet_runtime": "podman", "fleet_source": "kernel"}  # right, but not for this version
 _KNOWN = ANSIBLE | FLEET
+_SECRET_LABEL = re.compile(r"(?i)(pass|passwd|password|secret|token)$")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 Variables = dict[str, Node]
@@ -108,6 +114,9 @@ def label_nodes(value: Node) -> list[ScalarNode]:
             raise error(node, f"{LABELS} is {describe(node)}, {rest}")
         if node.value.startswith(("fleet_", "ansible_")):
             raise error(node, f"{LABELS} names {node.value!r}, which has a meaning already")
+        if _SECRET_LABEL.search(node.value):
+            why = "which by its name is a secret, and labels are stored for all to read"
+            raise error(node, f"{LABELS} names {node.value!r}, {why}")
     return nodes
 
 

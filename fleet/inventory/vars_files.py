@@ -4,7 +4,9 @@ Files are looked up by the names of groups and hosts, so that what stands there 
 read. A file that is encrypted as a whole says nothing: nobody can know what stands in it.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 
 from fleet.errors import InventoryError
@@ -14,6 +16,7 @@ from fleet.inventory.tree import Tree
 from fleet.inventory.variables import PRIORITY, Layer, ours
 
 _EXTENSIONS = ("", ".yml", ".yaml", ".json")  # the first that is there counts
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # no file can be there
 _MAX_FOLDERS = 20  # below each other: more can only be a circle of links
 
 
@@ -67,7 +70,8 @@ class _Names:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._listed = frozenset(_listing(folder)) if os.path.isdir(folder) else frozenset()
+        there = _is_folder(_mode(folder))
+        self._listed = frozenset(_listing(folder)) if there else frozenset()
         self.there = bool(self._listed)
 
     def files(self, name: str) -> Iterator[str]:
@@ -76,8 +80,9 @@ class _Names:
             file = name + extension
             if file in self._listed or "/" in file:
                 path = os.path.join(self._folder, file)
-                if name[0] != "/" and os.path.exists(path):
-                    if os.path.isdir(path):
+                mode = _mode(path) if name[0] != "/" else None
+                if mode is not None:
+                    if _is_folder(mode):
                         yield from _below(path, _MAX_FOLDERS)
                     else:
                         yield path
@@ -91,11 +96,26 @@ def _below(folder: str, levels: int) -> Iterator[str]:
         path, extension = os.path.join(folder, name), os.path.splitext(name)[1]
         if name.startswith(".") or name.endswith("~"):
             continue
-        if os.path.isdir(path):
+        mode = _mode(path)
+        if _is_folder(mode):
             if not extension:
                 yield from _below(path, levels - 1)
-        elif extension in _EXTENSIONS and os.path.isfile(path):
+        elif extension in _EXTENSIONS and mode is not None:
             yield path
+
+
+def _mode(path: str) -> int | None:
+    """What kind of file is at `path`; None where none is, which is not where none may be seen."""
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError) as exc:
+        if isinstance(exc, OSError) and exc.errno in _ABSENT:
+            return None
+        raise unreadable(path, exc) from None
+
+
+def _is_folder(mode: int | None) -> bool:
+    return mode is not None and stat.S_ISDIR(mode)
 
 
 def _listing(folder: str) -> list[str]:

@@ -15,6 +15,8 @@ from fleet.inventory.nodes import (
     is_map,
     is_null,
     kind,
+    may_be_secret,
+    misplaced,
     quote,
     suggest,
 )
@@ -138,7 +140,7 @@ def set_variables(group: Group, layer: Layer) -> None:
 
 def _map(node: Node, what: str, expected: str) -> MappingNode:
     if not is_map(node):
-        raise error(node, f"{what} is {describe(node)}, expected {expected}")
+        raise misplaced(node, f"{what} is", expected)
     return node
 
 
@@ -148,5 +150,6 @@ def check_name(key: ScalarNode, what: str) -> str:
     if not name:
         raise error(key, f"a {what} without a name")
     if not name.isprintable() or (what == "host" and " " in name):
-        raise error(key, f"{what} {quote(name)}: a name holds no whitespace or control characters")
+        shown = f"a {what}'s name" if may_be_secret(name) else f"{what} {quote(name)}"
+        raise error(key, f"{shown}: a name holds no whitespace or control characters")
     return name

@@ -30,7 +30,7 @@ from fleet.errors import UsageError
 from fleet.inventory import Host, Inventory
 from fleet.pattern.matcher import Matcher
 from fleet.pattern.names import did_you_mean
-from fleet.pattern.terms import gathered
+from fleet.pattern.terms import gathered, split
 
 __all__ = ["Selection", "did_you_mean", "select"]
 
@@ -56,7 +56,10 @@ def select(patterns: Sequence[str], limit: str | None, inventory: Inventory) -> 
     meant.
     """
     matcher = Matcher(inventory)
+    _warn_of_nothing(patterns, "", matcher)
     chosen = matcher.evaluate(gathered(patterns, matcher.warn))
+    if limit is not None:
+        _warn_of_nothing([limit], "the limit ", matcher)
     if limit is not None and (terms := gathered([limit], matcher.warn)):
         allowed = matcher.evaluate(terms)
         chosen = {name: None for name in chosen if name in allowed}
@@ -65,6 +68,12 @@ def select(patterns: Sequence[str], limit: str | None, inventory: Inventory) -> 
     return Selection(
         tuple(matcher.hosts[name] for name in chosen), matcher.short_warnings, inventory.labels
     )
+
+
+def _warn_of_nothing(patterns: Sequence[str], what: str, matcher: Matcher) -> None:
+    """Patterns without a term mean all hosts, as for Ansible; hardly anyone means them so."""
+    if patterns and not any(map(split, patterns)):
+        matcher.warn(f"{what}{','.join(patterns)!r} names nothing, so all hosts are meant")
 
 
 def _nothing(patterns: Sequence[str], limit: str | None, matcher: Matcher) -> str:

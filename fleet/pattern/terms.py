@@ -10,6 +10,8 @@ from fleet.inventory.address import split_port
 
 SIGNS = "!&"
 
+_MAX_CHARACTERS = 4 * 1024 * 1024
+
 _BETWEEN_COLONS = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 _BRACKETS = re.compile(r"\[[^\]]*\]")
 _PORTS = (re.compile(r"\[(.+)\]:[0-9]+"), re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):[0-9]+"))
@@ -84,8 +86,11 @@ def _read(term: str) -> str:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UsageError(f"{term!r}: expected a file of patterns, and {path} is no file")
         with open(path, encoding="utf-8-sig") as file:
-            return file.read()
+            text = file.read(_MAX_CHARACTERS + 1)
     except OSError as error:
         raise UsageError(f"{term!r}: {path}: {error.strerror or error}") from None
     except ValueError as error:  # UnicodeDecodeError; a name with a NUL in it
         raise UsageError(f"{term!r}: {path!r} is no text in UTF-8: {error}") from None
+    if len(text) > _MAX_CHARACTERS:
+        raise UsageError(f"{term!r}: {path} is larger than 4 MiB, too much for a file of patterns")
+    return text

@@ -206,8 +206,10 @@ class Bastion:
             sock.let_in(float("inf"))
             if isinstance(sock, socket.socket) and sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_AFTER_MS)
-            connection.transport.set_keepalive(KEEPALIVE_S)
             self._session = connection, sock
+            threading.Thread(
+                target=self._watch, name=f"watch {self.door.name}", daemon=True
+            ).start()
         except HostError as error:
             inner = error.status is Status.JUMP_FAILED
             said = error.detail if inner else f"{error.status}: {error.detail}"
@@ -216,6 +218,24 @@ class Bastion:
             self._error = self._failed(Phase.CONNECT, f"a bug in fleet: {bug!r}")
         finally:
             self._ready.set()
+
+    def _watch(self) -> None:
+        """Ask now and then whether the bastion is there: its kernel may be, and its sshd not."""
+        transport = self._transport()
+        while transport.is_active():
+            time.sleep(KEEPALIVE_S)
+            ask = threading.Thread(
+                target=transport.global_request,
+                args=("keepalive@openssh.com",),
+                name=f"ask {self.door.name}",
+                daemon=True,
+            )
+            ask.start()
+            ask.join(LOST_AFTER_MS / 1000)
+            if ask.is_alive() and transport.is_active():
+                why = f"it gave no sign of life for {LOST_AFTER_MS // 1000} s"
+                self._error = self._failed(Phase.CONNECT, why)
+                self.close()
 
     def _refused(self, error: Exception, place: str, timeout_s: float) -> HostError:
         """Whose failure it is that no channel was opened."""

@@ -5,13 +5,16 @@ cannot be read, tokens expanded only where they are used (its own ask the resolv
 central host's name with every key file), and a bound for `Match exec`.
 """
 
+import contextlib
 import getpass
 import glob
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +29,30 @@ SYSTEMS_FILE = "/etc/ssh/ssh_config"
 MATCH_EXEC_S = 5.0
 """How long a command of `Match exec` may take; it counts as failed then."""
 
+MATCH_EXECS_S = 20.0
+"""How long all of a run's may take together, for no visit has begun before."""
+
 NOT_CARRIED = {
+    "addressfamily": "addresses are tried in the resolver's order",
     "bindaddress": "the address to connect from is the system's choice",
     "bindinterface": "the interface to connect from is the system's choice",
+    "casignaturealgorithms": "algorithms are paramiko's choice",
     "certificatefile": "a certificate is read as KEY-cert.pub beside its key",
+    "ciphers": "algorithms are paramiko's choice",
+    "fleetcanonicaldomains": "names are looked up as they are",
+    "fleetcanonicalizehostname": "names are looked up as they are",
+    "globalknownhostsfile": "the system's known_hosts are those in /etc/ssh",
+    "hostkeyalgorithms": "the types of the known keys are asked for",
     "hostbasedauthentication": "logins are by key only",
     "identityagent": "the agent is that of SSH_AUTH_SOCK",
+    "kexalgorithms": "algorithms are paramiko's choice",
     "knownhostscommand": "host keys come from files and from fleet_host_key",
+    "macs": "algorithms are paramiko's choice",
+    "nohostauthenticationforlocalhost": "host keys are always checked",
     "pkcs11provider": "keys come from files and from the agent",
+    "preferredauthentications": "logins are by key only",
+    "pubkeyacceptedalgorithms": "algorithms are paramiko's choice",
+    "pubkeyauthentication": "logins are by key only",
     "proxyusefdpass": "a ProxyCommand carries the data itself",
     "revokedhostkeys": "revoked keys are those marked @revoked in known_hosts",
     "securitykeyprovider": "keys come from files and from the agent",
@@ -43,14 +62,24 @@ NOT_CARRIED = {
 """Keywords that are read by OpenSSH and not by us, though they may change a login, and why."""
 
 _HARMLESS = {
+    "addressfamily": "any",
+    "fleetcanonicalizehostname": "no",
+    "nohostauthenticationforlocalhost": "no",
+    "pubkeyauthentication": "yes",
     "hostbasedauthentication": "no",
     "proxyusefdpass": "no",
     "stricthostkeychecking": "yes",
     "verifyhostkeydns": "no",
 }
 _JUDGED = ("all", "canonical", "final", "host", "originalhost", "user", "localuser", "exec")
+_KEPT_APART = "fleet"
+"""Before keywords that paramiko would act on, in ways of its own."""
+
+_COMMANDS = ("proxycommand", "localcommand", "remotecommand", "knownhostscommand")
+_RAW = ("proxycommand", "userknownhostsfile")
 _NOT_JUDGED = ("command", "localnetwork", "sessiontype", "tagged", "version")
 _SHELL = re.compile(r"""[\s'`"$\\;&<>|(){}*?!#~]|^-""")
+_EQUALS = re.compile(rf"(?i)(^|\s)(!?(?:{'|'.join((*_JUDGED, *_NOT_JUDGED))}))=")
 _LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")
 _MAX_INCLUDES = 16  # as deep as OpenSSH goes
 
@@ -122,7 +151,7 @@ class ClientConfig:
         """
         said = self.of(address, user).values
         keywords = (
-            f"{keyword} {said[keyword]}: {why}"
+            f"{keyword.removeprefix(_KEPT_APART)} {said[keyword]}: {why}"
             for keyword, why in NOT_CARRIED.items()
             if keyword in said and str(said[keyword]).lower() != _HARMLESS.get(keyword)
         )
@@ -139,6 +168,7 @@ class _Config(paramiko.SSHConfig):
     def __init__(self) -> None:
         super().__init__()
         self._ran: dict[str, bool] = {}
+        self._spent_s = 0.0
         self.user: str | None = None
         self.not_judged: set[str] = set()
 
@@ -185,17 +215,13 @@ class _Config(paramiko.SSHConfig):
 
     def _run(self, command: str) -> bool:
         if command not in self._ran:
-            try:
-                done = subprocess.run(
-                    ["sh", "-c", command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    timeout=MATCH_EXEC_S,
-                    check=False,
-                )
-                self._ran[command] = done.returncode == 0
-            except (OSError, subprocess.TimeoutExpired):
-                self._ran[command] = False
+            left_s = min(MATCH_EXEC_S, MATCH_EXECS_S - self._spent_s)
+            if left_s <= 0:
+                self.not_judged.add("exec (all of them took too long together)")
+                return False
+            started = time.monotonic()
+            self._ran[command] = _succeeds(command, left_s)
+            self._spent_s += time.monotonic() - started
         return self._ran[command]
 
 
@@ -207,6 +233,27 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return ""
+
+
+def _succeeds(command: str, seconds: float) -> bool:
+    """Whether a command ends well in time; all that it started ends with it."""
+    try:
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return False
+    try:
+        return process.wait(seconds) == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def tokens_of(host: str, named: str, port: object, user: str) -> dict[str, str]:
@@ -265,14 +312,37 @@ def _lines(file: str, depth: int) -> Iterator[str]:
         if found is None:
             raise UsageError(f"{place}: {line!r} is no line of ssh_config(5): KEYWORD VALUE")
         keyword = found[1].lower()
+        value = found[2] if keyword in _COMMANDS else _without_comment(found[2], place)
         if keyword == "include":
-            yield from _included(found[2], file, place, block, depth)
+            yield from _included(value, file, place, block, depth)
             yield block
             continue
         if keyword in ("host", "match"):
-            _check_block(line, place)
-            block = line
-        yield line
+            if keyword == "match":
+                value = _EQUALS.sub(r"\1\2 ", value)
+            block = f"{keyword} {value}"
+            _check_block(block, place)
+            yield block
+        elif keyword in _RAW:  # whose quotes paramiko would take for those of the whole
+            yield f'{keyword} "{value}"'
+        else:
+            yield f"{_KEPT_APART if keyword.startswith('canonical') else ''}{keyword} {value}"
+
+
+def _without_comment(value: str, place: str) -> str:
+    """A value up to the comment that OpenSSH would see in it: a `#` that begins a word."""
+    quote, before = "", " "
+    for number, char in enumerate(value):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        elif char == "#" and before.isspace():
+            return value[:number].rstrip()
+        before = char
+    if quote:
+        raise UsageError(f"{place}: a quote in {value!r} has no end")
+    return value
 
 
 def _included(names: str, file: str, place: str, block: str, depth: int) -> Iterator[str]:

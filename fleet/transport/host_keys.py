@@ -7,6 +7,8 @@ read line by line: paramiko's own reader gives a whole file up for one marker.
 
 import base64
 import hmac
+import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +19,7 @@ from pathlib import Path
 from fleet.errors import UsageError
 
 PINNED = "fleet_host_key"
+_WITH_PORT = re.compile(r"\[(.+)\]:[0-9]+")
 
 _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 """A key's type → what it is negotiated as, where that differs."""
@@ -31,6 +34,16 @@ def lookup_name(address: str, port: int) -> str:
     return address.lower() if port == 22 else f"[{address.lower()}]:{port}"
 
 
+KINDS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+)
+"""The types of host keys that a node may show to us."""
+
+
 class Match(Enum):
     """What is to be said of a key that a node has shown."""
 
@@ -42,12 +55,16 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What is known of one host: public keys (type, bytes) and fingerprints (`SHA256:…`)."""
+    """What is known of one host: public keys (type, bytes) and fingerprints (`SHA256:…`).
+
+    Keys in `also` may be shown, and another one is no change: those of the name without a port.
+    """
 
     keys: frozenset[tuple[str, bytes]] = frozenset()
     fingerprints: frozenset[str] = frozenset()
     revoked: frozenset[bytes] = frozenset()
     authorities: bool = False
+    also: frozenset[tuple[str, bytes]] = frozenset()
     said_by: Mapping[bytes | str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where a key or a fingerprint was said to be the host's: `FILE:LINE`, or `fleet_host_key`."""
 
@@ -58,6 +75,7 @@ class Trust:
             self.fingerprints | other.fingerprints,
             self.revoked | other.revoked,
             self.authorities or other.authorities,
+            self.also | other.also,
             {**other.said_by, **self.said_by},
         )
 
@@ -69,7 +87,8 @@ class Trust:
         """Judge a key by its type, its bytes and its fingerprint."""
         if blob in self.revoked:
             return Match.REVOKED
-        if (kind, blob) in self.keys or fingerprint in self.fingerprints:
+        known = (kind, blob) in self.keys or (kind, blob) in self.also
+        if known or fingerprint in self.fingerprints:
             return Match.TRUSTED
         return Match.CHANGED if self.keys or self.fingerprints else Match.UNKNOWN
 
@@ -141,9 +160,9 @@ class KnownHosts:
         """Those of the files that are there; raises `UsageError` for one that cannot be read."""
         found = cls()
         for file in files:
-            path = Path(file).expanduser()
-            if path.is_file():
-                found.add(_lines(path, file), file)
+            path = os.path.expanduser(file)
+            if os.path.isfile(path):  # not where its folder cannot be read
+                found.add(_lines(Path(path), file), file)
         return found
 
     def trust(self, address: str, port: int) -> Trust:
@@ -178,6 +197,8 @@ class KnownHosts:
         if len(fields) < 3:
             return
         names, kind, text = fields[:3]
+        if kind not in KINDS and not marker:  # it can never be shown to us
+            return
         try:
             entry = _Entry(marker, kind, base64.b64decode(text, validate=True), place)
         except ValueError:  # no base64, or no ASCII
@@ -217,14 +238,26 @@ class HostKeys:
         self, name: str, pins: tuple[str, ...] = (), users_files: tuple[str, ...] | None = None
     ) -> Trust:
         """What is known of the host of that name in known_hosts (`lookup_name`, or its alias)."""
-        found = self._own.trust_by(name)
-        if self._named is not None:
-            found |= self._named.trust_by(name)
-        else:
-            for files in (USERS_FILES if users_files is None else users_files, SYSTEMS_FILES):
-                found |= self._read(files).trust_by(name)
+        found = self._all(name, users_files)
         if pins:
             return replace(pinned(pins), revoked=found.revoked)
+        if not found.keys and (port := _WITH_PORT.fullmatch(name)):
+            # As OpenSSH does: a key that the name has at the usual port is good for another one.
+            plain = self._all(port[1], users_files)
+            return replace(
+                found,
+                also=plain.keys,
+                revoked=found.revoked | plain.revoked,
+                said_by=plain.said_by,
+            )
+        return found
+
+    def _all(self, name: str, users_files: tuple[str, ...] | None) -> Trust:
+        found = self._own.trust_by(name)
+        if self._named is not None:
+            return found | self._named.trust_by(name)
+        for files in (USERS_FILES if users_files is None else users_files, SYSTEMS_FILES):
+            found |= self._read(files).trust_by(name)
         return found
 
     def _read(self, files: tuple[str, ...]) -> KnownHosts:

@@ -5,28 +5,29 @@ MaxAuthTries first. An encrypted file is opened by the passphrase of `FLEET_SSH_
 by the agent that holds the same key.
 """
 
-import base64
 import copy
 import os
 import stat
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import paramiko
-from paramiko.pkey import PublicBlob, UnknownKeyType
+from paramiko.pkey import PublicBlob
 from paramiko.ssh_exception import SSHException
 
 from fleet.errors import HostError, UsageError
 from fleet.status import Phase, Status
+from fleet.transport import key_file
 from fleet.transport.route import Door
 
 PASSPHRASE_VARIABLE = "FLEET_SSH_PASSPHRASE_FILE"  # noqa: S105 - names a file
+AGENT_S = 5.0
 USUAL = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
 _CERTIFICATE = "-cert-"
-_MAGIC = b"openssh-key-v1\0"
 
 
 class Shut(Exception):
@@ -46,6 +47,7 @@ class KeyRing:
         self._passphrase = passphrase
         self._read: dict[str, paramiko.PKey | HostError | Shut] = {}
         self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def offers(self, door: Door, agent: "Agent") -> Iterator[paramiko.PKey]:
         """The keys to offer at a door, in order, each looked for when its turn comes.
@@ -83,6 +85,8 @@ class KeyRing:
     def _opened(self, file: str, agent: "Agent") -> tuple[paramiko.PKey, ...]:
         """What a file has to offer: its certificate, and the key itself, as ssh does."""
         with self._lock:
+            lock = self._locks[file]
+        with lock:  # of its own: a file on a disk that hangs holds up nobody else's
             if file not in self._read:
                 self._read[file] = self._load(file)
             found = self._read[file]
@@ -102,7 +106,9 @@ class KeyRing:
     def _load(self, file: str) -> paramiko.PKey | HostError | Shut:
         try:
             about = os.stat(file)
-            public = _public_line(file)
+            if not stat.S_ISREG(about.st_mode):
+                return _told(f"private key {file}: is no regular file")
+            public = key_file.public_line(file)
             if public is not None:
                 return Shut(
                     public,
@@ -118,28 +124,27 @@ class KeyRing:
             return self._parsed(file)
         except OSError as error:
             detail = f"private key {file}: {error.strerror or error}"
-            public = _public_line(f"{file}.pub")
+            public = key_file.public_line(f"{file}.pub")
             if public is None:
                 return _told(detail)
             return Shut(public, f"{detail}, and no agent holds it")
 
     def _parsed(self, file: str) -> paramiko.PKey | HostError | Shut:
-        # As bytes, whatever its manual says: as text it opens no file of OpenSSH's.
-        secret: Any = None if self._passphrase is None else self._passphrase.encode()
+        secret = None if self._passphrase is None else self._passphrase.encode()
         for password in (None, secret):
             try:
-                return paramiko.PKey.from_path(file, password)
-            except (ValueError, TypeError, SSHException, UnknownKeyType) as error:
-                needs = isinstance(error, paramiko.PasswordRequiredException | TypeError)
-                if password is not None:
-                    return _told(
-                        f"private key {file} is encrypted, and the passphrase in "
-                        f"{PASSPHRASE_VARIABLE} does not open it"
-                    )
-                if not needs:
+                return key_file.parsed(file, password)
+            except key_file.Encrypted:
+                continue
+            except ValueError:
+                if password is None:
                     return _told(f"private key {file}: not a private key that can be read")
+                return _told(
+                    f"private key {file} is encrypted, and the passphrase in "
+                    f"{PASSPHRASE_VARIABLE} does not open it"
+                )
         return Shut(
-            _public_of(file),
+            key_file.public_of(file),
             f"private key {file} is encrypted, and no agent holds it: add it to an agent "
             f"(ssh-add {file}), or name a file with its passphrase in {PASSPHRASE_VARIABLE}",
         )
@@ -155,18 +160,30 @@ class Agent:
     def held(self) -> tuple[paramiko.PKey, ...]:
         """Its keys, certificates first, for they say more; none where there is no agent."""
         if self._keys is None:
-            try:
-                self._agent = paramiko.Agent()
-                keys = self._agent.get_keys()
-            except (SSHException, OSError, EOFError):
-                keys = ()
+            keys = self._asked()
             for key in keys:
                 if _CERTIFICATE in key.get_name():  # or an RSA one would be offered without it
-                    key.public_blob = PublicBlob(  # type: ignore[assignment]  # its stub
-                        key.get_name(), key.blob
-                    )
+                    key.public_blob = PublicBlob(key.get_name(), key.blob)
             self._keys = tuple(sorted(keys, key=lambda key: _CERTIFICATE not in key.get_name()))
         return self._keys
+
+    def _asked(self) -> tuple[Any, ...]:
+        """What it holds; asked in a thread of its own, for one that hangs cannot be interrupted."""
+        found: list[tuple[Any, ...]] = []
+
+        def ask() -> None:
+            try:
+                self._agent = paramiko.Agent()
+                found.append(self._agent.get_keys())
+            except (SSHException, OSError, EOFError):
+                found.append(())
+
+        thread = threading.Thread(target=ask, name="agent", daemon=True)
+        thread.start()
+        thread.join(AGENT_S)
+        if not found:
+            raise _told(f"the agent of SSH_AUTH_SOCK gave no answer within {AGENT_S:.0f} s")
+        return found[0]
 
     def close(self) -> None:
         """Let go of the agent."""
@@ -191,7 +208,10 @@ def passphrase_from(environ: Mapping[str, str]) -> str | None:
         raise UsageError(f"{PASSPHRASE_VARIABLE}: {file}: {reason}") from None
     if stat.S_ISREG(about.st_mode) and stat.S_IMODE(about.st_mode) & 0o077:
         raise UsageError(f"{PASSPHRASE_VARIABLE}: {file} can be read by others: chmod 600 {file}")
-    return text.removesuffix("\n").removesuffix("\r") or None
+    phrase = text.removesuffix("\n").removesuffix("\r")
+    if not phrase:
+        raise UsageError(f"{PASSPHRASE_VARIABLE}: {file} is empty; expected a passphrase")
+    return phrase
 
 
 def _told(detail: str) -> HostError:
@@ -207,33 +227,6 @@ def _plain(key: paramiko.PKey) -> bytes:
     """The public key itself, of a certificate too."""
     inner = getattr(key, "inner_key", None)
     return bytes(key.asbytes() if inner is None else inner.asbytes())
-
-
-def _public_of(file: str) -> bytes | None:
-    """The public half of an encrypted key: from the file itself (OpenSSH's format shows it), else
-    from FILE.pub.
-    """
-    try:
-        lines = Path(file).read_text(errors="replace").splitlines()
-        blob = base64.b64decode("".join(line for line in lines if not line.startswith("-")))
-        if blob.startswith(_MAGIC):
-            message = paramiko.Message(blob[len(_MAGIC) :])
-            for _word in ("cipher", "kdf", "options"):
-                message.get_string()
-            message.get_int()
-            return message.get_string()
-    except (OSError, ValueError, SSHException):
-        pass
-    return _public_line(f"{file}.pub")
-
-
-def _public_line(file: str) -> bytes | None:
-    """The key in a file of one public key; None for any other file."""
-    try:
-        kind, text = Path(file).read_text().split()[:2]
-        return None if kind.startswith("-") else base64.b64decode(text, validate=True)
-    except (OSError, ValueError):
-        return None
 
 
 def _certified(file: str, key: paramiko.PKey) -> Iterator[paramiko.PKey]:

@@ -138,7 +138,7 @@ class Visitor:
 
     def _open(self, sock: Watched, allowed: frozenset[str], look_only: bool = False) -> None:
         """One attempt: negotiate, check the host key, authenticate."""
-        policy = _Check(self.trust, self.told, look_only)
+        policy = _Check(self.door.known_as, self.trust, self.told, look_only)
         login = _Login(self)
         self.connection.client.set_missing_host_key_policy(policy)
         timeout_s = self.allowance.remaining_s(self.timeout_s)
@@ -177,6 +177,11 @@ class _Login(AuthStrategy):
         self.accepted = ""
         self.turned_out = False
 
+    @property
+    def door(self) -> Door:
+        """The door that it stands before."""
+        return self._visitor.door
+
     def get_sources(self) -> Iterator[AuthSource]:
         """None of paramiko's: see `authenticate`."""
         return iter(())
@@ -210,7 +215,8 @@ class _Login(AuthStrategy):
 class _Check(paramiko.MissingHostKeyPolicy):
     """Asked by paramiko for every host, because no known hosts are loaded there."""
 
-    def __init__(self, trust: Trust, told: Told, look_only: bool) -> None:
+    def __init__(self, name: str, trust: Trust, told: Told, look_only: bool) -> None:
+        self._name = name
         self._trust = trust
         self._told = told
         self._look_only = look_only
@@ -219,7 +225,7 @@ class _Check(paramiko.MissingHostKeyPolicy):
     def missing_host_key(
         self,
         client: paramiko.SSHClient,  # noqa: ARG002 - paramiko asks with it
-        hostname: str,
+        hostname: str,  # noqa: ARG002 - as above; an alias may stand for it
         key: paramiko.PKey,
     ) -> None:
         """Refuse any key that is not known; nothing of ours has been sent to the host yet."""
@@ -232,7 +238,7 @@ class _Check(paramiko.MissingHostKeyPolicy):
                 self.checked = True
                 self._told(Phase.HOST_KEY, f"{shown}, by {self._trust.source(blob, fingerprint)}")
             case Match.UNKNOWN:
-                detail = f"{hostname} shows {shown}, and no key is known for it"
+                detail = f"{self._name} shows {shown}, and no key is known for it"
                 if self._trust.authorities:
                     detail += (
                         "; its @cert-authority line cannot be used, for fleet does not read host "
@@ -240,10 +246,10 @@ class _Check(paramiko.MissingHostKeyPolicy):
                     )
                 raise HostError(Status.HOST_KEY_UNKNOWN, Phase.HOST_KEY, detail)
             case Match.REVOKED:
-                detail = f"{hostname} shows {shown}, which is marked @revoked"
+                detail = f"{self._name} shows {shown}, which is marked @revoked"
                 raise HostError(Status.HOST_KEY_CHANGED, Phase.HOST_KEY, detail)
             case Match.CHANGED:
-                detail = f"{hostname} shows {shown}, which is not the key known for it"
+                detail = f"{self._name} shows {shown}, which is not the key known for it"
                 raise _WrongKey(kind, HostError(Status.HOST_KEY_CHANGED, Phase.HOST_KEY, detail))
 
 
@@ -309,7 +315,10 @@ def _told(error: Exception, attempt: _Attempt) -> HostError | Reset:
         return HostError(Status.AUTH_FAILED, phase, f"no key of ours was accepted ({text})")
     if not sock.speaks_ssh:
         said = f"only {greeting!r}" if greeting else "nothing"
-        detail = f"the port took the connection and said {said} for {waited_s:.0f} s"
+        whose = "the port took the connection and said"
+        if attempt.login.door.proxy_command is not None:
+            whose = "the ProxyCommand said"
+        detail = f"{whose} {said} for {waited_s:.0f} s"
         return HostError(Status.TIMEOUT, phase, detail)
     if "No existing session" in text or "timeout" in text.lower() or attempt.allowance.expired:
         step = "the login" if checked else "the key exchange"

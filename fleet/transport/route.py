@@ -6,6 +6,7 @@ configuration, as `ssh ADDRESS` would read it; then OpenSSH's defaults.
 
 import os
 import re
+import shlex
 from dataclasses import dataclass, replace
 
 from fleet.errors import HostError, UsageError
@@ -143,7 +144,14 @@ class Routes:
             return host.jumps, None
         jump = said.text("proxyjump")
         if jump is not None and jump.lower() != "none":
-            return tuple(hop_of(word.strip()) for word in jump.split(",")), None
+            tokens = tokens_of(
+                host.address,
+                host.address,
+                host.port or said.text("port") or 22,
+                host.user or said.text("user") or self._user,
+            )
+            hops = expanded(jump, tokens).split(",")
+            return tuple(hop_of(word.strip()) for word in hops), None
         if jump is not None:
             return (), None
         command = said.text("proxycommand")
@@ -157,7 +165,7 @@ class Routes:
         tokens = tokens_of(address, host.address, port, user)
 
         def files(texts: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(os.path.expanduser(expanded(one, tokens)) for one in texts)
+            return tuple(os.path.expanduser(expanded(_variables(one), tokens)) for one in texts)
 
         known_hosts = said.text("userknownhostsfile")
         alias = host.host_key_alias or said.text("hostkeyalias")
@@ -174,9 +182,9 @@ class Routes:
             needs_all_keys=given is not None,
             host_keys=host.host_keys,
             known_as=alias.lower() if alias else lookup_name(address, port),
-            known_hosts=files(_no_none(tuple(known_hosts.split()))) if known_hosts else None,
+            known_hosts=files(_no_none(tuple(shlex.split(known_hosts)))) if known_hosts else None,
             proxy_command=for_shell(command, tokens, "ProxyCommand") if command else None,
-            connect_timeout_s=_number(said, "connecttimeout", 86_400),
+            connect_timeout_s=_seconds(said, "connecttimeout"),
         )
 
 
@@ -191,6 +199,29 @@ def hop_of(text: str) -> Host:
 
 def _no_none(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for word in words if word.lower() != "none")
+
+
+def _variables(text: str) -> str:
+    """`${NAME}` of the environment, as OpenSSH replaces it in names of files."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise ValueError(f"{text!r}: the environment has no {found[1]}")
+        return os.environ[found[1]]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _seconds(said: Said, keyword: str) -> float | None:
+    """A time of sshd_config(5), TIME FORMATS; None where none is said, or 0, which means none."""
+    text = (said.text(keyword) or "none").lower()
+    if text == "none":
+        return None
+    if not re.fullmatch(r"(?:[0-9]{1,6}[smhdw]?)+", text):
+        raise ValueError(f"{keyword} {text!r} in the OpenSSH configuration: expected seconds")
+    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+    parts = re.findall(r"([0-9]+)([smhdw]?)", text)
+    return float(sum(int(number) * units[unit] for number, unit in parts)) or None
 
 
 def _number(said: Said, keyword: str, most: int) -> int | None:

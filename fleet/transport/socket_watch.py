@@ -119,8 +119,18 @@ class WatchedCommand(WatchedSocket):
                 ours.close()
                 raise
         super().__init__(socket.AF_UNIX, ours.detach())
-        self._said = ""
+        self._said = b""
         self._closing = threading.Lock()
+        self._reader = threading.Thread(target=self._listen, name="ProxyCommand", daemon=True)
+        self._reader.start()
+
+    def _listen(self) -> None:
+        """Take what it says on standard error, or it would wait for us; keep the end."""
+        stderr = self._process.stderr
+        assert stderr is not None  # noqa: S101 - Popen was asked for it
+        with stderr:
+            while chunk := os.read(stderr.fileno(), MAX_GREETING_BYTES):
+                self._said = (self._said + chunk)[-MAX_GREETING_BYTES:]
 
     def hang_up(self) -> None:
         """End the connection, and the command with all that it started."""
@@ -131,22 +141,19 @@ class WatchedCommand(WatchedSocket):
     def close(self) -> None:
         """As `hang_up`; nothing of the command stays behind."""
         with self._closing:
-            if self._process.stderr is not None and not self._process.stderr.closed:
+            if self._process.returncode is None:
                 if self.ended:  # by itself: it may have to say why
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         self._process.wait(LAST_WORDS_S)
                 self.hang_up()
                 self._process.wait()
-                os.set_blocking(self._process.stderr.fileno(), False)
-                said = self._process.stderr.read(MAX_GREETING_BYTES) or b""
-                self._said = said.decode("utf-8", "replace").strip()
-                self._process.stderr.close()
+                self._reader.join(LAST_WORDS_S)
             super().close()
 
     def last_words(self) -> str:
         """The last line of what the command said on standard error, once it has ended."""
         self.close()
-        return self._said.rpartition("\n")[2]
+        return self._said.decode("utf-8", "replace").strip().rpartition("\n")[2]
 
 
 def resolve(address: str, port: int, timeout_s: float) -> list[Address]:

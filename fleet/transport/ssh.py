@@ -309,7 +309,8 @@ def _execute(
     if channel.exit_status >= 0:
         return stdout, stderr, Ended.EXIT, channel.exit_status
     # Without a status the command was killed there, or the connection is gone.
-    return stdout, stderr, Ended.LOST if sock.ended else Ended.EXIT, None
+    gone = sock.ended or not connection.transport.is_active()
+    return stdout, stderr, Ended.LOST if gone else Ended.EXIT, None
 
 
 def _read(
