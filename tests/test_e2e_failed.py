@@ -135,6 +135,6 @@ def test_what_has_no_record_or_a_damaged_one(scene: Scene) -> None:
     file.unlink()
     file.mkdir()
     folder = scene.run("hosts", "--failed")
-    assert (folder.returncode, "Is a directory" in folder.stderr) == (2, True)
+    assert (folder.returncode, "is no regular file" in folder.stderr) == (2, True)
     unwritten = scene.run("collect", "crowd0001")  # and a record that cannot be written
     assert (unwritten.returncode, unwritten.stdout, unwritten.stderr) == (0, "", "")

@@ -8,6 +8,7 @@ what stays is its `Connection`.
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import paramiko
@@ -112,10 +113,15 @@ class Ssh:
         connection = self._connections[host.name]
         sock: Watched | None = None
         try:
-            sock = self._log_in(connection, route, allowance, told)
-            connect_s = time.monotonic() - started
-            sock.let_in()
-            stdout, stderr, ended, exit_status = _execute(connection, sock, request, allowance)
+            visitor = self._visitor(connection, route, allowance, told)
+            with _turn(bastion, allowance):
+                sock = visitor.log_in()
+                connect_s = time.monotonic() - started
+                sock.let_in()
+                # sshd counts a login as under way for a moment after it was through; when it
+                # opens a session, that is over.
+                channel = _session(connection, allowance)
+            stdout, stderr, ended, exit_status = _execute(channel, sock, request, allowance)
             run_s = time.monotonic() - started - connect_s
         except HostError as error:
             raise _blamed(error, bastion, route.via) from None
@@ -141,9 +147,11 @@ class Ssh:
         route = self._route(host)
         bastion = self._bastions.get(route.bastions)
         try:
-            dial = self._dial(route, allowance, lambda _phase, _text: None)
-            visitor = self._visitor(self._connections[host.name], route.door, dial, allowance)
-            found = [self._paced(bastion, allowance, visitor, kinds) for kinds in KINDS]
+            visitor = self._visitor(self._connections[host.name], route, allowance)
+            found = []
+            for kinds in KINDS:
+                with _turn(bastion, allowance):
+                    found.append(visitor.shown(kinds))
         except HostError as error:
             raise _blamed(error, bastion, route.via) from None
         keys = tuple(key for key in found if key is not None)
@@ -151,15 +159,6 @@ class Ssh:
             detail = "the node shows no host key of a type that fleet knows"
             raise HostError(Status.SSH_ERROR, Phase.CONNECT, detail, route.via)
         return keys
-
-    @staticmethod
-    def _paced(
-        bastion: Bastion | None, allowance: Allowance, visitor: Visitor, kinds: tuple[str, ...]
-    ) -> ShownKey | None:
-        if bastion is None:
-            return visitor.shown(kinds)
-        with bastion.turn(allowance):
-            return visitor.shown(kinds)
 
     def _route(self, host: Host) -> Route:
         route = self._routes[host.name]
@@ -170,26 +169,23 @@ class Ssh:
     def _log_in(
         self, connection: Connection, route: Route, allowance: Allowance, told: Told
     ) -> Watched:
-        dial = self._dial(route, allowance, told)
-        visitor = self._visitor(connection, route.door, dial, allowance, told)
-        bastion = self._bastions.get(route.bastions)
-        if bastion is None:
-            return visitor.log_in()
-        with bastion.turn(allowance):
+        visitor = self._visitor(connection, route, allowance, told)
+        with _turn(self._bastions.get(route.bastions), allowance):
             return visitor.log_in()
 
     def _visitor(
         self,
         connection: Connection,
-        door: Door,
-        dial: Callable[[], Watched],
+        route: Route,
         allowance: Allowance,
         told: Told = lambda _phase, _text: None,
     ) -> Visitor:
+        """Who stands before the last door of a route."""
+        door = route.door
         return Visitor(
             connection,
             door,
-            dial,
+            self._dial(route, allowance, told),
             self._options.host_keys.of(door.known_as, door.host_keys, door.known_hosts),
             self._options.keys,
             allowance,
@@ -258,6 +254,11 @@ class _NoSshConfig(paramiko.SSHConfig):
         return paramiko.SSHConfigDict()
 
 
+def _turn(bastion: Bastion | None, allowance: Allowance) -> AbstractContextManager[None]:
+    """A turn at logging in by way of a bastion; where there is none, nobody has to wait."""
+    return nullcontext() if bastion is None else bastion.turn(allowance)
+
+
 def _blamed(error: HostError, bastion: Bastion | None, via: str | None) -> HostError:
     """Whose failure it is: that of a bastion which is gone, or the host's own, behind it."""
     lost = bastion.lost if bastion is not None else None
@@ -277,25 +278,36 @@ def _commanded(door: Door, allowance: Allowance) -> WatchedSocket:
     return sock
 
 
+def _session(connection: Connection, allowance: Allowance) -> paramiko.Channel:
+    """A channel for a command."""
+    try:
+        channel: paramiko.Channel = connection.transport.open_session(
+            window_size=WINDOW_BYTES, timeout=max(0.001, allowance.remaining_s())
+        )
+    except Exception as error:  # noqa: BLE001 - see fleet.transport.login: the node chose it
+        raise _no_session(error, allowance) from None
+    channel.settimeout(1.0)
+    return channel
+
+
+def _no_session(error: Exception, allowance: Allowance) -> HostError:
+    if allowance.expired:
+        return HostError(Status.TIMEOUT, Phase.PROBE, "no session was opened in time")
+    text = str(error) or type(error).__name__
+    detail = f"the server opened no session for a command ({text})"
+    return HostError(Status.SSH_ERROR, Phase.PROBE, detail)
+
+
 def _execute(
-    connection: Connection, sock: Watched, request: Request, allowance: Allowance
+    channel: paramiko.Channel, sock: Watched, request: Request, allowance: Allowance
 ) -> tuple[bytearray, bytearray, Ended, int | None]:
     """Run the request on a channel of its own, without a terminal, and read until it ends."""
     command = request(allowance.remaining_s())
     try:
-        channel = connection.transport.open_session(
-            window_size=WINDOW_BYTES, timeout=max(0.001, allowance.remaining_s())
-        )
-        channel.settimeout(1.0)
         channel.exec_command(command)
         channel.shutdown_write()  # a login script that reads would wait for us
     except Exception as error:  # noqa: BLE001 - see fleet.transport.login: the node chose it
-        if allowance.expired:
-            detail = "no session was opened in time"
-            raise HostError(Status.TIMEOUT, Phase.PROBE, detail) from None
-        text = str(error) or type(error).__name__
-        detail = f"the server opened no session for a command ({text})"
-        raise HostError(Status.SSH_ERROR, Phase.PROBE, detail) from None
+        raise _no_session(error, allowance) from None
     stdout, stderr = bytearray(), bytearray()
     try:
         ended = _read(channel, stdout, stderr, allowance)
@@ -309,7 +321,7 @@ def _execute(
     if channel.exit_status >= 0:
         return stdout, stderr, Ended.EXIT, channel.exit_status
     # Without a status the command was killed there, or the connection is gone.
-    gone = sock.ended or not connection.transport.is_active()
+    gone = sock.ended or not channel.get_transport().is_active()
     return stdout, stderr, Ended.LOST if gone else Ended.EXIT, None
 
 
