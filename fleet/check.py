@@ -19,14 +19,16 @@ from fleet import probe
 from fleet.advice import Advice, Words, advise, likely
 from fleet.allowance import Allowance
 from fleet.causes import Cause
+from fleet.hop import Hop
 from fleet.inventory import Host, Setting
 from fleet.node_facts import Skew, clock_skew
+from fleet.report import count
 from fleet.status import Phase, Status
-from fleet.steps import NODE, PHASES, WAY, Hop, Result, Step
+from fleet.steps import NODE, PHASES, WAY, Result, Step
 from fleet.sudoers import KNOWN_PLACES, sudoers_line
-from fleet.sweep import Limits, Lost, sweep
+from fleet.sweep import Limits, sweep
 from fleet.transport import Reply, Request, Told
-from fleet.visit import Visit, failure, printable, visit
+from fleet.visit import Visit, lost, printable, visit
 
 SKEW_S = 5.0
 """A node's clock may be off by so much before it is worth a word."""
@@ -137,19 +139,10 @@ def check(
 
         return visit(host, replayed, allowance)
 
-    for done in sweep(hosts, work, _lost, limits):
+    for done in sweep(hosts, work, lost, limits):
         trail = trails.pop(done.host.name, None) or Trail()
         trail.passed = passed(done.host)
         yield checked(done, known(done.host), trail)
-
-
-def _lost(host: Host, why: Lost, elapsed_s: float) -> Visit:
-    """The visit of a host whose thread did not bring one."""
-    if why is Lost.STUCK:
-        detail = f"the visit did not end within {elapsed_s:.0f} s"
-        return failure(host, Status.TIMEOUT, None, detail, elapsed_s)
-    detail = "the sweep's deadline came first"
-    return failure(host, Status.SKIPPED, None, detail, elapsed_s)
 
 
 def checked(done: Visit, known: Known, trail: Trail) -> Checked:
@@ -293,13 +286,8 @@ def _words(done: Visit, known: Known, trail: Trail) -> Words:
         address=own.address,
         port=str(own.port),
         user=own.user or plain.user,
-        key=failed.key_file or plain.key,
+        key=failed.key_files[0] if failed.key_files else plain.key,
         jumps=",".join(hop.place for hop in known.way[:-1]),
         via=done.via or plain.via,
         sudoers=sudoers_line(done.host, own.user or None, docker),
     )
-
-
-def count(number: int, what: str) -> str:
-    """`1 container`, `2 containers`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -12,8 +12,8 @@ from typing import Any
 
 from fleet.advice import Advice, advise, as_lines, common
 from fleet.causes import Cause
-from fleet.check import Checked, count
-from fleet.report import folded
+from fleet.check import Checked
+from fleet.report import count, folded
 from fleet.status import Status
 from fleet.steps import TITLES, Result, Step
 from fleet.table import Column, lines

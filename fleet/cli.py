@@ -14,12 +14,11 @@ from fleet import __version__, options
 from fleet.commands import authorize, check, hosts, schema, spool, trust, units
 from fleet.errors import FleetError, UsageError
 from fleet.exits import (
-    EXIT_ALL_FAILED,
     EXIT_INTERRUPTED,
     EXIT_NOT_PRINTED,
-    EXIT_SOME_FAILED,
     EXIT_TERMINATED,
     delivery_status,
+    hosts_status,
 )
 from fleet.prepare import prepare, say
 from fleet.streams import Outlet, standard_streams
@@ -132,13 +131,7 @@ def _collect(**flags: Any) -> int:
 
 @_fleet.command("snapshot")
 @options.targeting
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "jsonl", "csv", "ilp"]),
-    default="table",
-    show_default=True,
-)
+@options.form("table", "json", "jsonl", "csv", "ilp")
 @click.option("--hosts", "of_hosts", is_flag=True, help="Hosts instead of containers (jsonl, csv).")
 @click.option(
     "--sort",
@@ -221,5 +214,5 @@ def _exit_status(outcome: "Outcome", settings: "Settings") -> int:
     failed = len(outcome.sweep.failed)
     status = 0 if outcome.report is None else delivery_status(outcome.report)
     if not settings.max_failed.allows(failed, len(counted)):
-        status = max(status, EXIT_ALL_FAILED if len(dead) == len(counted) else EXIT_SOME_FAILED)
+        status = max(status, hosts_status(failed, len(dead), len(counted)))
     return status

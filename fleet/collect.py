@@ -17,10 +17,10 @@ from fleet.questdb_http import Client
 from fleet.settings import Settings
 from fleet.state import Job, State
 from fleet.status import Status
-from fleet.sweep import Halt, Limits, Lost, rotated, sweep
+from fleet.sweep import Halt, Limits, rotated, sweep
 from fleet.tables import Schema, Sweep, schema_of
 from fleet.transport import Reply, Request, local
-from fleet.visit import Visit, failure, visit
+from fleet.visit import Visit, failure, lost, visit
 
 ASKED_FIRST_MS = 3_000
 """A QuestDB that hangs does not hold up the visits any longer than this."""
@@ -105,7 +105,7 @@ def snapshot(
     turn = random.randrange(len(hosts)) if hosts else 0  # noqa: S311 - only fairness hangs on it
     visits: dict[str, Visit] = {}
     with _runner(hosts, settings) as run:
-        for done in sweep(rotated(hosts, turn), work, _lost, limits, halt):
+        for done in sweep(rotated(hosts, turn), work, lost, limits, halt):
             visits[done.host.name] = done
             watch(done)
     done_in_order = tuple(visits[host.name] for host in hosts)
@@ -177,14 +177,3 @@ def _runner(
             return (local.run if host.connection == "local" else ssh.run)(host, request, allowance)
 
         yield run
-
-
-def _lost(host: Host, why: Lost, elapsed_s: float) -> Visit:
-    """The visit of a host whose thread did not bring one."""
-    if why is Lost.SKIPPED:
-        detail = "the sweep's deadline came first"
-        return failure(host, Status.SKIPPED, None, detail, elapsed_s)
-    if why is Lost.HALTED:
-        return failure(host, Status.SKIPPED, None, "the run was interrupted", elapsed_s)
-    detail = f"the visit did not end within {elapsed_s:.0f} s"
-    return failure(host, Status.TIMEOUT, None, detail, elapsed_s)

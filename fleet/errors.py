@@ -100,3 +100,7 @@ class HostError(Exception):
     def __init__(self, status: Status, phase: Phase, detail: str, via: str | None = None) -> None:
         super().__init__(f"{status} ({phase}): {detail}")
         self.status, self.phase, self.detail, self.via = status, phase, detail, via
+
+    def anew(self, via: str | None = None) -> "HostError":
+        """The same, to be raised by another thread; `via` counts where no bastion is named."""
+        return HostError(self.status, self.phase, self.detail, self.via or via)

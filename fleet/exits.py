@@ -14,6 +14,15 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
+def hosts_status(failed: int, dead: int, counted: int) -> int:
+    """How many of the hosts that count failed, and how many of those brought nothing at all → the
+    status that says so.
+    """
+    if not failed:
+        return 0
+    return EXIT_ALL_FAILED if dead == counted else EXIT_SOME_FAILED
+
+
 def delivery_status(told: "Report") -> int:
     """What became of rows → the status that says so; 0 when they are all in their tables."""
     if told.refused or told.lost:

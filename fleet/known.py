@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from fleet.check import Known
 from fleet.errors import FleetError, HostError
+from fleet.hop import Hop
 from fleet.inventory import Host, Inventory, Setting
-from fleet.steps import Hop
-from fleet.transport.route import Door, Routes
+from fleet.transport.route import Routes
 from fleet.visit import printable
 
 IGNORED = "ignored"
@@ -20,11 +20,12 @@ def known_by(inventory: Inventory, routes: Routes) -> Callable[[Host], Known]:
         told = [_safe(one) for one in inventory.explainer(host)] if inventory.explainer else []
         notes = [f"read, and not obeyed: {one.value} ({one.origin})" for one in told if _idle(one)]
         settings = [setting for setting in told if not _idle(setting)]
-        own = Hop(host.name, host.address, host.port or 22, host.user or "", host.key_file)
+        keys = (host.key_file,) if host.key_file else ()
+        own = Hop(host.name, host.address, host.port or 22, host.user or "", keys)
         if host.connection != "ssh" or host.bad_config is not None:
             return Known((own,), tuple(settings), tuple(notes))
         try:
-            way = tuple(_hop(door) for door in routes.to(host).doors)
+            way = tuple(door.hop for door in routes.to(host).doors)
             notes += [
                 f"in the OpenSSH configuration, and not followed: {printable(line)}"
                 for line in routes.not_carried(host)
@@ -52,9 +53,3 @@ def _merged(said: list[Setting], added: list[Setting]) -> tuple[Setting, ...]:
     instead = {setting.name: setting for setting in added}
     merged = [instead.pop(setting.name, setting) for setting in said]
     return (*merged, *instead.values())
-
-
-def _hop(door: Door) -> Hop:
-    return Hop(
-        door.name, door.address, door.port, door.user, door.key_files[0] if door.key_files else None
-    )

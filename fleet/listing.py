@@ -3,8 +3,9 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
+from fleet.hop import Hop
 from fleet.inventory import Host, Inventory, Setting
 from fleet.table import Column, fitting, lines
 from fleet.visit import printable
@@ -13,16 +14,6 @@ UNKNOWN = "-"
 SSH_PORT = 22
 DEFAULT = "default"
 """The origin of a setting that the inventory does not say."""
-
-
-class Hop(NamedTuple):
-    """One sshd on the way to a host."""
-
-    name: str
-    address: str
-    port: int
-    user: str
-    key_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

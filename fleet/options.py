@@ -19,6 +19,13 @@ def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _
     return decorate
 
 
+def form(*choices: str) -> Callable[[_Command], _Command]:
+    """`--format`, as the parameter `form`; the first choice is the default."""
+    return click.option(
+        "--format", "form", type=click.Choice(choices), default=choices[0], show_default=True
+    )
+
+
 inventories = _options(
     click.option(
         "-i",
@@ -57,6 +64,19 @@ targeting = _options(
     job_name,
     state_dir,
 )
+finding = _options(
+    click.option(
+        "--private-key",
+        metavar="FILE",
+        help="For hosts whose inventory names none. [default: $FLEET_SSH_KEY_FILE]",
+    ),
+    click.option(
+        "-F",
+        "--ssh-config",
+        metavar="FILE",
+        help="Instead of ~/.ssh/config and the system's; none for none at all.",
+    ),
+)
 reaching = _options(
     click.option(
         "-f",
@@ -82,21 +102,11 @@ reaching = _options(
         metavar="SECONDS",
         help="For the whole sweep. [default: 240]",
     ),
-    click.option(
-        "--private-key",
-        metavar="FILE",
-        help="For hosts whose inventory names none. [default: $FLEET_SSH_KEY_FILE]",
-    ),
+    finding,
     click.option(
         "--known-hosts",
         metavar="FILE",
         help="Instead of ~/.ssh/known_hosts and the system's.",
-    ),
-    click.option(
-        "-F",
-        "--ssh-config",
-        metavar="FILE",
-        help="Instead of ~/.ssh/config and the system's; none for none at all.",
     ),
 )
 visiting = _options(

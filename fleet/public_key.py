@@ -5,15 +5,7 @@ import binascii
 from pathlib import Path
 
 from fleet.errors import UsageError
-
-KINDS = {
-    "ssh-ed25519": 2,
-    "ssh-rsa": 3,
-    "ecdsa-sha2-nistp256": 3,
-    "ecdsa-sha2-nistp384": 3,
-    "ecdsa-sha2-nistp521": 3,
-}
-"""The types of keys that a central host logs in with, and of how many fields they consist."""
+from fleet.key_text import KINDS, fields_of
 
 MAX_BYTES = 64 * 1024
 _EXPECTED = "expected one line, TYPE BASE64 COMMENT, as ssh-keygen writes it to FILE.pub"
@@ -72,21 +64,9 @@ def _why_no_key(kind: str, body: str) -> str | None:
         blob = base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         return f"what follows {kind} is not BASE64; {_EXPECTED}"
-    fields = _fields(blob)
+    fields = fields_of(blob)
     if fields is None or len(fields) != KINDS[kind] or fields[0] != kind.encode():
         return f"what follows {kind} is not such a key, or was cut off; {_EXPECTED}"
     if kind == "ssh-ed25519" and len(fields[1]) != 32:
         return f"what follows {kind} has {len(fields[1])} bytes, not 32; {_EXPECTED}"
     return None
-
-
-def _fields(blob: bytes) -> list[bytes] | None:
-    """What a key consists of, each after its length; None where the lengths do not add up."""
-    fields = []
-    while blob:
-        length = int.from_bytes(blob[:4])
-        if len(blob) < 4 + length:
-            return None
-        fields.append(blob[4 : 4 + length])
-        blob = blob[4 + length :]
-    return fields

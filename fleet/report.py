@@ -64,10 +64,10 @@ def summary(sweep: Sweep) -> list[str]:
     maintenance = sum(
         visit.host.maintenance and visit.status is not Status.OK for visit in sweep.visits
     )
-    first = f"fleet: {_count(len(sweep.visits), 'host')}, {len(failed)} failed"
+    first = f"fleet: {count(len(sweep.visits), 'host')}, {len(failed)} failed"
     if maintenance:
         first += f", {maintenance} down for maintenance"
-    first += f"; {_count(containers, 'container')}"
+    first += f"; {count(containers, 'container')}"
     if dropped:
         first += f", {dropped} dropped"
     lines = [f"{first}; {sweep.elapsed_s:.1f} s", *causes(failed)]
@@ -79,7 +79,7 @@ def summary(sweep: Sweep) -> list[str]:
 
 def delivered(sent: int, drained: int, elsewhere: int) -> str:
     """Rows that QuestDB accepted, of this sweep and of earlier ones; those for other targets."""
-    line = f"{_count(sent, 'row')} sent"
+    line = f"{count(sent, 'row')} sent"
     if drained:
         line += f", and {drained} that had waited"
     if elsewhere:
@@ -235,7 +235,8 @@ def _percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.1f}%"
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """`1 host`, `2 hosts`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 

@@ -1,4 +1,4 @@
-"""The steps of a visit, one by one, and the doors on the way to a host."""
+"""The steps of a visit, one by one."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -56,22 +56,3 @@ class Step(NamedTuple):
     seen: str = ""
     via: str | None = None
     seconds: float | None = None
-
-
-class Hop(NamedTuple):
-    """A door on the way to a host, as a person would name it."""
-
-    name: str
-    address: str
-    port: int
-    user: str
-    key_file: str | None = None
-
-    @property
-    def place(self) -> str:
-        """As ssh(1) takes it after `-J`."""
-        return (
-            f"{self.user}@{self.address}:{self.port}"
-            if self.user
-            else f"{self.address}:{self.port}"
-        )

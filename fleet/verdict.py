@@ -8,11 +8,10 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from fleet import probe
 from fleet.inventory import Host
-from fleet.node_facts import Skew, clock_skew, uptime_and_cpus
+from fleet.node_facts import uptime_and_cpus
 from fleet.sources import Sample, docker
 from fleet.status import Phase, Status
 from fleet.sudoers import REFUSED, SUDO_WORDS, refusal
@@ -32,11 +31,7 @@ SHORTEST_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a visit that was answered ended; see `fleet.visit.Visit` for the fields.
-
-    `skew` is how far the node's clock is off the central one, None where that is unknown: from a
-    probe of version 1, a node without date(1), or a judge who was not told the time.
-    """
+    """How a visit that was answered ended; see `fleet.visit.Visit` for the fields."""
 
     status: Status
     phase: Phase | None
@@ -44,19 +39,10 @@ class Verdict:
     samples: tuple[Sample, ...]
     dropped: int
     node_uptime_s: float | None
-    skew: Skew | None = None
-
-    @property
-    def clock_skew_s(self) -> float | None:
-        """Seconds that the node's clock is ahead of the central one (behind it where negative)."""
-        return self.skew.seconds if self.skew else None
 
 
-def judge(host: Host, reply: Reply, complete_at: datetime | None = None) -> Verdict:
-    """An answer → its verdict. Whatever the node printed, nothing is raised.
-
-    `complete_at` is when the answer was complete, by the central clock.
-    """
+def judge(host: Host, reply: Reply) -> Verdict:
+    """An answer → its verdict. Whatever the node printed, nothing is raised."""
     answer = probe.cut(reply.stdout)
     if answer.version not in probe.READABLE_VERSIONS:  # what looks like rows there may be others
         answer = replace(answer, sections={})
@@ -89,7 +75,6 @@ def judge(host: Host, reply: Reply, complete_at: datetime | None = None) -> Verd
         samples=measured.samples[:MAX_CONTAINERS] if good else (),
         dropped=measured.dropped,
         node_uptime_s=uptime_s,
-        skew=clock_skew(answer, reply.run_s, complete_at) if complete_at else None,
     )
 
 

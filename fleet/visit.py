@@ -14,6 +14,7 @@ from fleet.errors import HostError
 from fleet.inventory import Host
 from fleet.sources import Sample
 from fleet.status import Phase, Status
+from fleet.sweep import Lost
 from fleet.transport import Run
 from fleet.verdict import judge
 
@@ -103,6 +104,17 @@ def failure(
 ) -> Visit:
     """A visit that brought nothing."""
     return Visit(host, status, phase, printable(detail), elapsed_s, via=via)
+
+
+def lost(host: Host, why: Lost, elapsed_s: float) -> Visit:
+    """The visit of a host whose thread did not bring one."""
+    if why is Lost.SKIPPED:
+        detail = "the sweep's deadline came first"
+        return failure(host, Status.SKIPPED, None, detail, elapsed_s)
+    if why is Lost.HALTED:
+        return failure(host, Status.SKIPPED, None, "the run was interrupted", elapsed_s)
+    detail = f"the visit did not end within {elapsed_s:.0f} s"
+    return failure(host, Status.TIMEOUT, None, detail, elapsed_s)
 
 
 def printable(text: str) -> str:

@@ -141,3 +141,14 @@ def make_node(lab: Lab, numbers: Iterator[int]) -> Iterator[MakeNode]:
             return stack.enter_context(Node(lab, f"node-{next(numbers)}", **options))
 
         yield make
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Root may read everything, so the test steps down."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)

@@ -17,7 +17,8 @@ from fleet.authorize import FORMS, Login, grants, key_line, printed, sources_of
 from fleet.commands.authorize import command
 from fleet.errors import UsageError
 from fleet.inventory import Host
-from fleet.public_key import KINDS, public_key
+from fleet.key_text import KINDS
+from fleet.public_key import public_key
 from fleet.sudoers import is_plain_path, sudoers_line
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlzdcI2RV/e0gILjBRutRsOard/knXKmyRXaQj500sd fleet"

@@ -12,10 +12,11 @@ from fleet.allowance import Allowance
 from fleet.check import Checked, Known, check
 from fleet.check_report import Shown, as_json, as_text
 from fleet.errors import HostError
+from fleet.hop import Hop
 from fleet.inventory import Host, Inventory, Setting
 from fleet.known import known_by
 from fleet.status import Phase, Status
-from fleet.steps import NODE, WAY, Hop
+from fleet.steps import NODE, WAY
 from fleet.sweep import Limits
 from fleet.transport import Ended, Reply, Request, Told
 from fleet.transport.route import Routes
@@ -95,7 +96,7 @@ def _fails(
     return play
 
 
-OWN = Hop("web01", "10.0.0.1", 22, "ops", "/keys/id")
+OWN = Hop("web01", "10.0.0.1", 22, "ops", ("/keys/id",))
 JUMP = Hop("b1", "10.9.9.9", 22, "jo")
 
 

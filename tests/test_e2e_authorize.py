@@ -14,8 +14,7 @@ import pytest
 
 from fleet import probe
 from fleet.inventory import Host
-from fleet.transport import Reply
-from fleet.verdict import judge
+from fleet.node_facts import clock_skew
 from tests.command import fleet
 from tests.lab.engine import Engine
 from tests.lab.inventory import write_inventory
@@ -240,10 +239,9 @@ def _asked(node: Node) -> float | None:
     started = time.monotonic()
     done = node.ssh(probe.request(host, 20))
     complete_at, run_s = datetime.now(UTC), time.monotonic() - started
-    reply = Reply(0, run_s, done.returncode, done.stdout.encode(), done.stderr.encode())
-    verdict = judge(host, reply, complete_at)
-    assert verdict.skew is None or 0.5 <= verdict.skew.doubt_s <= run_s
-    return verdict.clock_skew_s
+    skew = clock_skew(probe.cut(done.stdout.encode()), run_s, complete_at)
+    assert skew is None or 0.5 <= skew.doubt_s <= run_s
+    return None if skew is None else skew.seconds
 
 
 AN_HOUR_AHEAD = """#!/bin/sh

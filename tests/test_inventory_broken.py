@@ -1,10 +1,8 @@
 """Files that are broken, hostile or only look so: every error's words, every bound."""
 
 import contextlib
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -112,17 +110,6 @@ def test_name_that_no_file_can_have() -> None:
     """A path with a NUL in it is an error like any other."""
     with pytest.raises(InventoryError, match="cannot be read: embedded null byte"):
         load("a\0b")
-
-
-@pytest.fixture
-def nobody() -> Iterator[None]:
-    """Root may read everything, so the test steps down."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
 
 
 def test_file_without_permission(tmp_path: Path, request: pytest.FixtureRequest) -> None:

@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -116,17 +114,6 @@ def test_a_folder_that_goes_round() -> None:
     write({"inv/a.yaml": "all:"})
     Path("inv/again").symlink_to("../inv")
     assert "folders deep" in message("inv")
-
-
-@pytest.fixture
-def nobody() -> Iterator[None]:
-    """Root may read everything, so the test steps down."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
 
 
 def test_a_folder_without_permission(tmp_path: Path, request: pytest.FixtureRequest) -> None:

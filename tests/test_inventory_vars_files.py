@@ -1,7 +1,5 @@
 """`group_vars/` and `host_vars/`: which files count, in which order, and what may be wrong."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,17 +141,6 @@ def test_broken_files(file: str, text: str, expected: str) -> None:
     with pytest.raises(InventoryError) as caught:
         hosts({file: text})
     assert str(caught.value) == f"{file}:{expected}"
-
-
-@pytest.fixture
-def nobody() -> Iterator[None]:
-    """Root may read everything, so the test steps down."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
 
 
 @pytest.mark.parametrize("closed", ["group_vars", "group_vars/g", "group_vars/g/a.yml"])

@@ -11,8 +11,9 @@ from random import Random
 import pytest
 
 from fleet.cli import main
+from fleet.hop import Hop
 from fleet.inventory import Host, Inventory, Setting, load
-from fleet.listing import Entry, Hop, as_json, as_table, graph, settings_of, settings_table
+from fleet.listing import Entry, as_json, as_table, graph, settings_of, settings_table
 from tests.oracle.patterns import make_inventory
 
 INVENTORY = """

@@ -6,11 +6,14 @@ import paramiko
 import pytest
 
 from fleet.allowance import Allowance
+from fleet.errors import HostError
 from fleet.inventory import Host
+from fleet.status import Status
 from fleet.transport import MAX_STDERR_BYTES, MAX_STDOUT_BYTES, Ended
+from fleet.transport.channel import read
 from fleet.transport.client_config import user_name
 from fleet.transport.route import Routes
-from fleet.transport.ssh import Ssh, SshOptions, _read
+from fleet.transport.ssh import Ssh, SshOptions
 
 
 class Channel:
@@ -51,9 +54,21 @@ def test_connections_share_no_options():
     assert one is not other
 
 
+def test_known_hosts_that_cannot_be_read_are_that_hosts_trouble(tmp_path):
+    """They are read before any visit begins, once; the other hosts are visited."""
+    config = tmp_path / "config"
+    config.write_text("Host a\n UserKnownHostsFile /proc/self/mem\n")  # reading it is an error
+    hosts = [Host("a", "a"), Host("b", "b")]
+    ssh = Ssh(hosts, SshOptions(1.0, routes=Routes(str(config))))
+    with pytest.raises(HostError, match="/proc/self/mem") as caught:
+        ssh.shown_keys(hosts[0], Allowance(1))
+    assert caught.value.status is Status.BAD_CONFIG
+    assert set(ssh._connections) == {"b"}
+
+
 def _read_all(channel: Channel, seconds: float = 30) -> tuple[bytes, bytes, Ended]:
     stdout, stderr = bytearray(), bytearray()
-    ended = _read(channel, stdout, stderr, Allowance(seconds))
+    ended = read(channel, stdout, stderr, Allowance(seconds))
     return bytes(stdout), bytes(stderr), ended
 
 
@@ -100,7 +115,7 @@ def test_time_that_is_up_keeps_what_came():
             allowance.expire()
             return super().recv(size)
 
-    assert _read(Ending(b" and late"), stdout, bytearray(), allowance) is Ended.TIMEOUT
+    assert read(Ending(b" and late"), stdout, bytearray(), allowance) is Ended.TIMEOUT
     assert stdout == b"before and late"
 
 

@@ -38,7 +38,9 @@ class Fleet:
         monkeypatch.setattr("fleet.transport.open.open_ssh", self._open)
 
     @contextmanager
-    def _open(self, _hosts: Sequence[Host], _settings: object) -> Iterator["Fleet"]:
+    def _open(
+        self, _hosts: Sequence[Host], _settings: object, _routes: object
+    ) -> Iterator["Fleet"]:
         yield self
 
     def shown_keys(self, host: Host, _allowance: Allowance) -> tuple[MadeKey, ...]:

@@ -12,6 +12,7 @@ from fleet import probe
 from fleet.allowance import RESERVE_BYTES, Allowance, Budget
 from fleet.errors import HostError
 from fleet.inventory import Host
+from fleet.node_facts import clock_skew
 from fleet.status import Phase, Status
 from fleet.sudoers import sudoers_line
 from fleet.transport import Ended, Reply
@@ -451,16 +452,18 @@ def _skew(clock: str | None, run_s: float, uptimes: tuple[float, float] = (100.5
     text = text.replace(b"uptime 103.25", b"uptime %.2f" % uptimes[1])
     if clock is not None:
         text = text.replace(b"cpus 4", b"clock %b\ncpus 4" % clock.encode())
-    return judge(Host("h", "h"), Reply(0, run_s, 0, text, b""), NOON)
+    verdict = judge(Host("h", "h"), Reply(0, run_s, 0, text, b""))
+    return verdict, clock_skew(probe.cut(text), run_s, NOON)
 
 
 def test_clock_of_the_node_is_compared_with_ours():
     """It was read when the probe began: 2.75 s of its uptime before the end, give or take."""
     began = int(NOON.timestamp()) - 3
-    verdict = _skew(str(began), 3.25)
-    assert verdict.clock_skew_s == pytest.approx(0.5 + 0.25 - 0.25)
-    assert verdict.skew.doubt_s == pytest.approx(0.25 + 0.5)
-    assert _skew(str(began - 7200), 3.25).clock_skew_s == pytest.approx(0.5 - 7200)
+    _verdict, skew = _skew(str(began), 3.25)
+    assert skew.seconds == pytest.approx(0.5 + 0.25 - 0.25)
+    assert skew.doubt_s == pytest.approx(0.25 + 0.5)
+    _verdict, skew = _skew(str(began - 7200), 3.25)
+    assert skew.seconds == pytest.approx(0.5 - 7200)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 5), st.floats(0, 5), st.floats(0, 5), st.floats(0, 0.999))
@@ -470,31 +473,30 @@ def test_true_skew_lies_within_the_doubt(skew_s, there_s, stats_s, back_s, fract
     complete_at = datetime.fromtimestamp(read_at + stats_s + back_s, UTC)
     text = GOOD.replace(b"103.25", b"%.6f" % (100.5 + stats_s))
     text = text.replace(b"cpus 4", b"clock %d\ncpus 4" % (read_at + skew_s))
-    reply = Reply(0, there_s + stats_s + back_s, 0, text, b"")
-    found = judge(Host("h", "h"), reply, complete_at).skew
+    found = clock_skew(probe.cut(text), there_s + stats_s + back_s, complete_at)
     assert abs(found.seconds - skew_s) <= found.doubt_s + 1e-5
 
 
 @pytest.mark.parametrize("clock", [None, "%s", "", "-5", "1.5", "9" * 13])
 def test_clock_that_says_nothing_is_unknown(clock):
     """No line, or one that is no time: unknown, and nothing else is lost."""
-    verdict = _skew(clock, 3)
-    assert verdict.clock_skew_s is None
+    verdict, skew = _skew(clock, 3)
+    assert skew is None
     assert verdict.status is Status.OK
 
 
-def test_nobody_is_late_who_was_not_timed():
-    """Without the time of our own clock there is nothing to compare."""
-    text = GOOD.replace(b"cpus 4", b"clock 5\ncpus 4")
-    assert judge(Host("h", "h"), Reply(0, 1, 0, text, b"")).clock_skew_s is None
-    assert judge(Host("h", "h"), Reply(0, 1, 0, text, b""), NOON).clock_skew_s < -1e9
+def test_clock_that_was_never_set_is_told_as_it_is():
+    """A node that thinks it is 1970 is decades behind, and that is said."""
+    _verdict, skew = _skew("5", 1)
+    assert skew.seconds < -1e9
 
 
 def test_uptime_that_lies_moves_the_skew_by_no_more_than_the_run():
     """What the node says of its uptime counts only within the time that we waited."""
     began = str(int(NOON.timestamp()))
     for uptimes in ((5.0, 1e9), (1e9, 5.0)):
-        assert abs(_skew(began, 3, uptimes).clock_skew_s) <= 3.5
+        _verdict, skew = _skew(began, 3, uptimes)
+        assert abs(skew.seconds) <= 3.5
 
 
 def test_warning_of_sudo_does_not_hide_a_daemon_that_is_down():

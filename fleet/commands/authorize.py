@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fleet import options
+from fleet.exits import EXIT_SOME_FAILED
 from fleet.prepare import read_inventory, say, select_from
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 Place = tuple[str, int, str]
 """An sshd and who enters: address, port, user."""
 
-EXIT_SOME_FAILED = 3
-
 
 @click.command("authorize")
 @options.targeting
@@ -30,18 +29,7 @@ EXIT_SOME_FAILED = 3
     metavar="FILE",
     help="Of the central host. [default: FILE.pub beside each host's private key]",
 )
-@click.option(
-    "--private-key",
-    metavar="FILE",
-    help="For hosts whose inventory names none; its FILE.pub is read. "
-    "[default: $FLEET_SSH_KEY_FILE]",
-)
-@click.option(
-    "-F",
-    "--ssh-config",
-    metavar="FILE",
-    help="Instead of ~/.ssh/config and the system's; none for none at all.",
-)
+@options.finding
 @click.option(
     "--from",
     "sources",
@@ -54,13 +42,7 @@ EXIT_SOME_FAILED = 3
     metavar="PATH",
     help="Where docker is on the nodes, for sudoers. [default: /usr/bin/docker]",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("all", "authorized_keys", "sudoers", "cloud-init")),
-    default="all",
-    show_default=True,
-)
+@options.form("all", "authorized_keys", "sudoers", "cloud-init")
 def command(form: str, sources: tuple[str, ...], docker: str | None, **flags: Any) -> int:
     """Print what lets the central host's key run the probe on the nodes, and nothing else.
 

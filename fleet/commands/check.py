@@ -10,27 +10,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fleet import options
+from fleet.exits import hosts_status
 from fleet.prepare import read_inventory, select_from
 
 if TYPE_CHECKING:
     from fleet.check import Checked, Passed, RunTelling
     from fleet.inventory import Host
     from fleet.settings import Settings
-
-EXIT_SOME_FAILED = 3
-EXIT_ALL_FAILED = 5
+    from fleet.transport.route import Routes
 
 
 @click.command("check")
 @options.targeting
 @options.reaching
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-)
+@options.form("text", "json")
 @click.option(
     "-v",
     "--verbose",
@@ -54,10 +47,11 @@ def command(form: str, **flags: Any) -> int:
     inventory = read_inventory(settings)
     hosts = select_from(inventory, settings).hosts
     limits = Limits(settings.forks, settings.timeout_s, settings.deadline_s)
-    known = known_by(inventory, Routes(settings.ssh_config))
+    routes = Routes(settings.ssh_config)
+    known = known_by(inventory, routes)
     found: dict[str, Checked] = {}
     bug: Exception | None = None
-    with _reaching(hosts, settings) as (run, passed), _progress(len(hosts)) as watch:
+    with _reaching(hosts, settings, routes) as (run, passed), _progress(len(hosts)) as watch:
         try:
             for one in check(hosts, run, known, limits, passed):
                 found[one.host.name] = one
@@ -79,23 +73,20 @@ def command(form: str, **flags: Any) -> int:
 
 @contextmanager
 def _reaching(
-    hosts: "Sequence[Host]", settings: "Settings"
+    hosts: "Sequence[Host]", settings: "Settings", routes: "Routes"
 ) -> "Iterator[tuple[RunTelling, Callable[[Host], Passed]]]":
     """What runs a request on a host and tells how far it came, and which bastions were passed."""
     from fleet.transport import local
     from fleet.transport.open import open_ssh
 
-    with open_ssh(hosts, settings) as ssh:
+    with open_ssh(hosts, settings, routes) as ssh:
 
         def run(host: "Host", request: Any, allowance: Any, told: Any) -> Any:
             if host.connection == "local":
                 return local.run(host, request, allowance)
             return ssh.run(host, request, allowance, told)
 
-        def passed(host: "Host") -> "Passed":
-            return ssh.passed(host)
-
-        yield run, passed
+        yield run, ssh.passed
 
 
 @contextmanager
@@ -114,6 +105,4 @@ def _status(checked: "Sequence[Checked]") -> int:
     counted = [one for one in checked if not one.host.maintenance]
     failed = sum(one.failed for one in counted)
     dead = sum(one.visit.status not in (Status.OK, Status.PARTIAL) for one in counted)
-    if not failed:
-        return 0
-    return EXIT_ALL_FAILED if dead == len(counted) else EXIT_SOME_FAILED
+    return hosts_status(failed, dead, len(counted))

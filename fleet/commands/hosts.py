@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fleet.inventory import Host, Inventory
     from fleet.listing import Entry
     from fleet.settings import Settings
-    from fleet.transport.route import Door, Routes
+    from fleet.transport.route import Routes
 
 
 @click.command("hosts")
@@ -28,17 +28,7 @@ if TYPE_CHECKING:
 @click.option("--fold", is_flag=True, help="The names in one line, folded: web[01-12],db2.")
 @click.option("--graph", is_flag=True, help="The tree of groups and hosts.")
 @click.option("--host", "one", metavar="NAME", help="One host's settings, and where each is said.")
-@click.option(
-    "--private-key",
-    metavar="FILE",
-    help="For hosts whose inventory names none. [default: $FLEET_SSH_KEY_FILE]",
-)
-@click.option(
-    "-F",
-    "--ssh-config",
-    metavar="FILE",
-    help="Instead of ~/.ssh/config and the system's; none for none at all.",
-)
+@options.finding
 def command(form: str | None, fold: bool, graph: bool, one: str | None, **flags: Any) -> None:
     """Print the hosts that the patterns mean, one a line, in Ansible's order. No network.
 
@@ -126,10 +116,7 @@ def _one(inventory: "Inventory", name: str, settings: "Settings", as_json: bool)
 def _entry(host: "Host", routes: "Routes") -> "Entry":
     """A host and the way to it, as the OpenSSH configuration completes it."""
     from fleet.errors import HostError
-    from fleet.listing import Entry, Hop
-
-    def hop(door: "Door") -> Hop:
-        return Hop(door.name, door.address, door.port, door.user, door.key_files)
+    from fleet.listing import Entry
 
     if host.bad_config is not None or host.connection != "ssh":
         return Entry(host, problem=host.bad_config)
@@ -137,4 +124,4 @@ def _entry(host: "Host", routes: "Routes") -> "Entry":
         doors = routes.to(host).doors
     except HostError as error:
         return Entry(host, problem=error.detail)
-    return Entry(host, tuple(hop(door) for door in doors), doors[-1].proxy_command)
+    return Entry(host, tuple(door.hop for door in doors), doors[-1].proxy_command)

@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 )
 @click.option("--retry-refused", is_flag=True, help="Make refused rows wait again, and --flush.")
 @click.option("--drop-refused", is_flag=True, help="Forget refused rows.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-)
+@options.form("table", "json")
 @options.state_dir
 @options.database
 @click.option(

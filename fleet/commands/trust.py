@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fleet import options
+from fleet.exits import hosts_status
 from fleet.prepare import prepare, say
 
 if TYPE_CHECKING:
     from fleet.trust.given import Given
-    from fleet.trust.round import Outcome
 
 MAX_FILE_BYTES = 64 * 2**20
-EXIT_SOME_FAILED = 3
-EXIT_ALL_FAILED = 5
 
 
 @click.command("trust")
@@ -39,13 +37,7 @@ EXIT_ALL_FAILED = 5
     metavar="HOST",
     help="Let --from or --accept-new replace the keys known for this host. Repeatable.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-)
+@options.form("table", "json")
 @options.reaching
 def command(
     files: tuple[str, ...],
@@ -73,9 +65,11 @@ def command(
         say(f"fleet: {warning}")
 
     from fleet.transport.open import open_ssh
+    from fleet.transport.route import Routes
 
-    with open_ssh(selection.hosts, settings) as ssh:
-        outcome = trust.run(selection.hosts, settings, order, ssh.shown_keys)
+    routes = Routes(settings.ssh_config)
+    with open_ssh(selection.hosts, settings, routes) as ssh:
+        outcome = trust.run(selection.hosts, settings, order, ssh.shown_keys, routes)
     if form == "json":
         click.echo(shown.as_json(outcome), nl=False)
     else:
@@ -83,13 +77,8 @@ def command(
         click.echo(shown.as_table(outcome, width), nl=False)
     for line in shown.said(outcome, order, f"{settings.state_dir}/known_hosts"):
         say(f"fleet: {line}")
-    return _status(outcome)
-
-
-def _status(outcome: "Outcome") -> int:
-    if not outcome.failed:
-        return 0
-    return EXIT_ALL_FAILED if len(outcome.failed) == len(outcome.counted) else EXIT_SOME_FAILED
+    failed = len(outcome.failed)
+    return hosts_status(failed, failed, len(outcome.counted))
 
 
 def _given(files: tuple[str, ...]) -> "Given":

@@ -146,19 +146,23 @@ class Bastion:
 
     @property
     def lost(self) -> HostError | None:
-        """Why nothing goes through this bastion any more: itself, or one before it."""
+        """Why nothing goes through any more, to be raised: this bastion, or one before it."""
         before = self._via.lost if self._via is not None else None
         if before is not None:
             return before
         if self._error is not None:
-            return self._error
+            return self._error.anew()
         if self._session is not None and not self._transport().is_active():
             return self._failed(Phase.CONNECT, "the connection to it was lost")
         return None
 
     @contextmanager
     def turn(self, allowance: Allowance) -> Iterator[None]:
-        """Wait for a turn at logging in through this bastion. Raises `HostError`."""
+        """Wait for a turn at logging in through this bastion. Raises `HostError`.
+
+        Turns begin when its session is open: those that had run out meanwhile would all go at once.
+        """
+        self._ensure(allowance)
         with self._pace.turn(allowance) as ours:
             if not ours:
                 detail = f"no turn at the bastion {self.door.name} came in time"
@@ -166,8 +170,7 @@ class Bastion:
             yield
 
     def dial(self, address: str, port: int, allowance: Allowance, timeout_s: float) -> Watched:
-        """Connect to a port behind the bastion. Raises `HostError`."""
-        self._ensure(allowance)
+        """Connect to a port behind the bastion, in one's turn. Raises `HostError`."""
         try:
             channel = self._transport().open_channel(
                 "direct-tcpip",
@@ -198,7 +201,7 @@ class Bastion:
             raise HostError(Status.TIMEOUT, Phase.CONNECT, detail, self.door.name)
         lost = self.lost
         if lost is not None:
-            raise HostError(lost.status, lost.phase, lost.detail, lost.via)
+            raise lost
 
     def _connect(self) -> None:
         try:
@@ -241,7 +244,7 @@ class Bastion:
         """Whose failure it is that no channel was opened."""
         lost = self.lost
         if lost is not None:
-            return HostError(lost.status, lost.phase, lost.detail, lost.via)
+            return lost
         name = self.door.name
         code = error.code if isinstance(error, ChannelException) else None
         if "Timeout" in str(error):

@@ -1,28 +1,26 @@
 """The user's OpenSSH client configuration, ssh_config(5), as far as paramiko carries it.
 
-paramiko parses and matches; around it stand what it lacks: `Include`, the place of a line that
-cannot be read, tokens expanded only where they are used (its own ask the resolver for the
-central host's name with every key file), and a bound for `Match exec`.
+paramiko parses and matches; around it stand what it lacks: `Include` and the place of a line that
+cannot be read (`fleet.transport.config_lines`), tokens expanded only where they are used (its own
+ask the resolver for the central host's name with every key file), and a bound for `Match exec`.
 """
 
 import contextlib
 import getpass
-import glob
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import paramiko
 
 from fleet.errors import UsageError
+from fleet.transport.config_lines import KEPT_APART, NOT_JUDGED, lines_of
 
 USERS_FILE = "~/.ssh/config"
 SYSTEMS_FILE = "/etc/ssh/ssh_config"
@@ -71,17 +69,7 @@ _HARMLESS = {
     "stricthostkeychecking": "yes",
     "verifyhostkeydns": "no",
 }
-_JUDGED = ("all", "canonical", "final", "host", "originalhost", "user", "localuser", "exec")
-_KEPT_APART = "fleet"
-"""Before keywords that paramiko would act on, in ways of its own."""
-
-_COMMANDS = ("proxycommand", "localcommand", "remotecommand", "knownhostscommand")
-_RAW = ("proxycommand", "userknownhostsfile")
-_NOT_JUDGED = ("command", "localnetwork", "sessiontype", "tagged", "version")
 _SHELL = re.compile(r"""[\s'`"$\\;&<>|(){}*?!#~]|^-""")
-_EQUALS = re.compile(rf"(?i)(^|\s)(!?(?:{'|'.join((*_JUDGED, *_NOT_JUDGED))}))=")
-_LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")
-_MAX_INCLUDES = 16  # as deep as OpenSSH goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +98,7 @@ class ClientConfig:
     def __init__(self, files: Sequence[str] = ()) -> None:
         self._config = _Config()
         self.files = tuple(files)
-        lines = [line for file in files for line in _lines(file, 0)]
+        lines = [line for file in files for line in lines_of(file)]
         if lines:
             self._config.parse(lines)
         self._said: dict[tuple[str, str | None], Said] = {}
@@ -151,7 +139,7 @@ class ClientConfig:
         """
         said = self.of(address, user).values
         keywords = (
-            f"{keyword.removeprefix(_KEPT_APART)} {said[keyword]}: {why}"
+            f"{keyword.removeprefix(KEPT_APART)} {said[keyword]}: {why}"
             for keyword, why in NOT_CARRIED.items()
             if keyword in said and str(said[keyword]).lower() != _HARMLESS.get(keyword)
         )
@@ -182,7 +170,7 @@ class _Config(paramiko.SSHConfig):
         options = {**options, "hostname": named}
         if self.user is not None:
             options["user"] = self.user
-        unknown = [c for c in match_list if c["type"].lower() in _NOT_JUDGED]
+        unknown = [c for c in match_list if c["type"].lower() in NOT_JUDGED]
         if unknown:
             self.not_judged |= {f"{c['type']} {c['param']}" for c in unknown}
             return []
@@ -293,86 +281,3 @@ def for_shell(command: str, tokens: dict[str, str], keyword: str) -> str:
                 f"{tokens[letter]!r} cannot stand in a {keyword}: a shell would read it"
             )
     return expanded(command, tokens)
-
-
-def _lines(file: str, depth: int) -> Iterator[str]:
-    """The lines of a file that say something, with what they include in their place."""
-    try:
-        text = Path(file).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}") from None
-    block = "Host *"
-    yield block  # a file begins for every host, also after another one
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        place = f"{file}:{number}"
-        found = _LINE.fullmatch(line)
-        if found is None:
-            raise UsageError(f"{place}: {line!r} is no line of ssh_config(5): KEYWORD VALUE")
-        keyword = found[1].lower()
-        value = found[2] if keyword in _COMMANDS else _without_comment(found[2], place)
-        if keyword == "include":
-            yield from _included(value, file, place, block, depth)
-            yield block
-            continue
-        if keyword in ("host", "match"):
-            if keyword == "match":
-                value = _EQUALS.sub(r"\1\2 ", value)
-            block = f"{keyword} {value}"
-            _check_block(block, place)
-            yield block
-        elif keyword in _RAW:  # whose quotes paramiko would take for those of the whole
-            yield f'{keyword} "{value}"'
-        else:
-            yield f"{_KEPT_APART if keyword.startswith('canonical') else ''}{keyword} {value}"
-
-
-def _without_comment(value: str, place: str) -> str:
-    """A value up to the comment that OpenSSH would see in it: a `#` that begins a word."""
-    quote, before = "", " "
-    for number, char in enumerate(value):
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "\"'":
-            quote = char
-        elif char == "#" and before.isspace():
-            return value[:number].rstrip()
-        before = char
-    if quote:
-        raise UsageError(f"{place}: a quote in {value!r} has no end")
-    return value
-
-
-def _included(names: str, file: str, place: str, block: str, depth: int) -> Iterator[str]:
-    if depth >= _MAX_INCLUDES:
-        raise UsageError(f"{place}: Include goes more than {_MAX_INCLUDES} files deep")
-    beside = "/etc/ssh" if file.startswith("/etc/ssh/") else os.path.expanduser("~/.ssh")
-    for name in shlex.split(names):
-        path = os.path.join(beside, os.path.expanduser(name))
-        for one in sorted(glob.glob(path)):
-            lines = list(_lines(one, depth + 1))[1:]
-            inner = any(re.match("(?i)(host|match)[ =]", line) for line in lines)
-            if block != "Host *" and inner:
-                raise UsageError(
-                    f"{place}: Include inside a Host or Match block, of a file with blocks of its "
-                    "own, cannot be followed: move the Include to the top of the file"
-                )
-            yield block
-            yield from lines
-
-
-def _check_block(line: str, place: str) -> None:
-    config = paramiko.SSHConfig()
-    try:
-        config.parse([line])
-    except (paramiko.SSHException, ValueError) as error:
-        raise UsageError(f"{place}: {error}") from None
-    for block in config._config:  # type: ignore[attr-defined]  # not public
-        for criterion in block.get("matches", ()):
-            # paramiko lets one that it does not know pass.
-            if criterion["type"].lower() not in (*_JUDGED, *_NOT_JUDGED):
-                raise UsageError(
-                    f"{place}: Match {criterion['type']}: expected one of {', '.join(_JUDGED)}"
-                )

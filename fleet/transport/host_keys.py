@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fleet.errors import UsageError
+from fleet.key_text import KINDS
 
 PINNED = "fleet_host_key"
 _WITH_PORT = re.compile(r"\[(.+)\]:[0-9]+")
@@ -32,16 +33,6 @@ SYSTEMS_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 def lookup_name(address: str, port: int) -> str:
     """Under which name a host stands in known_hosts."""
     return address.lower() if port == 22 else f"[{address.lower()}]:{port}"
-
-
-KINDS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-)
-"""The types of host keys that a node may show to us."""
 
 
 class Match(Enum):
@@ -234,6 +225,12 @@ class HostKeys:
         self._named = None if named is None else KnownHosts.read(named)
         self._files: dict[tuple[str, ...], KnownHosts] = {}
 
+    def read(self, users_files: tuple[str, ...] | None = None) -> None:
+        """Read what `of` will look into, once. Raises `UsageError` for a file that is no use."""
+        if self._named is None:
+            for files in self._sets(users_files):
+                self._read(files)
+
     def of(
         self, name: str, pins: tuple[str, ...] = (), users_files: tuple[str, ...] | None = None
     ) -> Trust:
@@ -256,9 +253,13 @@ class HostKeys:
         found = self._own.trust_by(name)
         if self._named is not None:
             return found | self._named.trust_by(name)
-        for files in (USERS_FILES if users_files is None else users_files, SYSTEMS_FILES):
+        for files in self._sets(users_files):
             found |= self._read(files).trust_by(name)
         return found
+
+    @staticmethod
+    def _sets(users_files: tuple[str, ...] | None) -> tuple[tuple[str, ...], ...]:
+        return (USERS_FILES if users_files is None else users_files, SYSTEMS_FILES)
 
     def _read(self, files: tuple[str, ...]) -> KnownHosts:
         if files not in self._files:

@@ -91,7 +91,7 @@ class KeyRing:
                 self._read[file] = self._load(file)
             found = self._read[file]
         if isinstance(found, HostError):
-            raise HostError(found.status, found.phase, found.detail)
+            raise found.anew()
         if isinstance(found, Shut):
             held = [key for key in agent.held() if _plain(key) == found.public]
             if not held:

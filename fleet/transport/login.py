@@ -96,11 +96,8 @@ class Visitor:
                 if not allowed:
                     raise wrong from None
             except (Reset, ConnectionResetError) as reset:
-                pause_s = random.uniform(*RETRY_AFTER_S)  # noqa: S311 - spreads retries, no secret
-                if retried or self.allowance.remaining_s() <= pause_s:
-                    raise HostError(Status.UNREACHABLE, Phase.CONNECT, str(reset)) from None
+                self._wait_after(reset, retried)
                 retried = True
-                time.sleep(pause_s)
             except IncompatiblePeer as error:
                 if "host key" in str(error) and (wrong or self.trust.algorithms):
                     raise wrong or _no_known_type(self.trust) from None
@@ -127,14 +124,18 @@ class Visitor:
                     return None
                 raise HostError(Status.SSH_ERROR, Phase.CONNECT, str(error)) from None
             except (Reset, ConnectionResetError) as reset:
-                pause_s = random.uniform(*RETRY_AFTER_S)  # noqa: S311 - spreads retries, no secret
-                if retried or self.allowance.remaining_s() <= pause_s:
-                    raise HostError(Status.UNREACHABLE, Phase.CONNECT, str(reset)) from None
+                self._wait_after(reset, retried)
                 retried = True
-                time.sleep(pause_s)
             finally:
                 if sock is not None:
                     close(self.connection, sock)
+
+    def _wait_after(self, reset: Exception, retried: bool) -> None:
+        """The pause before the one more attempt after a reset; raises `HostError` after that."""
+        pause_s = random.uniform(*RETRY_AFTER_S)  # noqa: S311 - spreads retries, no secret
+        if retried or self.allowance.remaining_s() <= pause_s:
+            raise HostError(Status.UNREACHABLE, Phase.CONNECT, str(reset)) from None
+        time.sleep(pause_s)
 
     def _open(self, sock: Watched, allowed: frozenset[str], look_only: bool = False) -> None:
         """One attempt: negotiate, check the host key, authenticate."""

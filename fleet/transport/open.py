@@ -15,14 +15,18 @@ OWN_FILE = "known_hosts"
 """Of the state directory: the host keys that `fleet trust` recorded."""
 
 
-def open_ssh(hosts: Iterable[Host], settings: Settings) -> Ssh:
-    """Ready to visit these hosts; to be closed. Raises `UsageError` for a file that is no use."""
+def open_ssh(hosts: Iterable[Host], settings: Settings, routes: Routes | None = None) -> Ssh:
+    """Ready to visit these hosts; to be closed. Raises `UsageError` for a file that is no use.
+
+    Who has asked for `routes` before passes them on: the OpenSSH configuration, and its `Match
+    exec`, are gone through once.
+    """
     return Ssh(
         hosts,
         SshOptions(
             settings.connect_timeout_s,
             host_keys_of(settings),
-            Routes(settings.ssh_config),
+            routes or Routes(settings.ssh_config),
             KeyRing(passphrase_from(os.environ)),
             settings.connect_timeout_said,
         ),

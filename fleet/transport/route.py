@@ -10,7 +10,9 @@ import shlex
 from dataclasses import dataclass, replace
 
 from fleet.errors import HostError, UsageError
+from fleet.hop import Hop
 from fleet.inventory import Host, Setting
+from fleet.inventory.jumps import hop_host
 from fleet.status import Phase, Status
 from fleet.transport.client_config import (
     ClientConfig,
@@ -23,9 +25,6 @@ from fleet.transport.client_config import (
 from fleet.transport.host_keys import lookup_name
 
 MAX_HOPS = 8
-_HOP = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^:@\s/]+)(?::(?P<port>[0-9]{1,5}))?/?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,11 @@ class Door:
     known_hosts: tuple[str, ...] | None = None
     proxy_command: str | None = None
     connect_timeout_s: float | None = None
+
+    @property
+    def hop(self) -> Hop:
+        """What a person would call it."""
+        return Hop(self.name, self.address, self.port, self.user, self.key_files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +193,13 @@ class Routes:
 
 
 def hop_of(text: str) -> Host:
-    """A bastion as ssh(1) takes it: `[user@]host[:port]` or `ssh://[user@]host[:port]`."""
-    found = _HOP.fullmatch(text)
-    port = int(found["port"]) if found and found["port"] else None
-    if found is None or (port is not None and not 1 <= port <= 65_535):
+    """A bastion as ssh(1) takes it, `[user@]host[:port]` or `ssh://[user@]host[:port]`, under that
+    name.
+    """
+    host = hop_host(text)
+    if host is None:
         raise ValueError(f"ProxyJump {text!r}: expected [user@]host[:port]")
-    return Host(text.removeprefix("ssh://"), found["host"].strip("[]"), port, found["user"])
+    return replace(host, name=text.removeprefix("ssh://"))
 
 
 def _no_none(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -106,19 +106,15 @@ class WatchedCommand(WatchedSocket):
 
     def __init__(self, command: str) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = subprocess.Popen(
-                    ["sh", "-c", f"exec {command}"],
-                    stdin=theirs.fileno(),
-                    stdout=theirs.fileno(),
-                    stderr=subprocess.PIPE,
-                    start_new_session=True,
-                )
-            except BaseException:
-                ours.close()
-                raise
-        super().__init__(socket.AF_UNIX, ours.detach())
+        with ours, theirs:  # ours is taken over below, if it comes to that
+            self._process = subprocess.Popen(
+                ["sh", "-c", f"exec {command}"],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            super().__init__(socket.AF_UNIX, ours.detach())
         self._said = b""
         self._closing = threading.Lock()
         self._reader = threading.Thread(target=self._listen, name="ProxyCommand", daemon=True)

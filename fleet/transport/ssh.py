@@ -13,33 +13,20 @@ from dataclasses import dataclass, field
 
 import paramiko
 from fabric import Config, Connection
-from paramiko.ssh_exception import SSHException
 
 from fleet.allowance import Allowance
-from fleet.errors import HostError
+from fleet.errors import HostError, UsageError
 from fleet.inventory import Host
+from fleet.key_text import KINDS
 from fleet.status import Phase, Status
-from fleet.transport import MAX_STDERR_BYTES, MAX_STDOUT_BYTES, Ended, Reply, Request, Told
+from fleet.transport import Ended, Reply, Request, Told
 from fleet.transport.bastions import Bastion, OrderedTransport
-from fleet.transport.host_keys import HostKeys
+from fleet.transport.channel import execute, open_session
+from fleet.transport.host_keys import HostKeys, algorithms_of
 from fleet.transport.keys import KeyRing
 from fleet.transport.login import ShownKey, Visitor, close
 from fleet.transport.route import Door, Route, Routes
 from fleet.transport.socket_watch import Watched, WatchedCommand, WatchedSocket, connect, resolve
-
-WINDOW_BYTES = 128 * 1024
-"""How much a node may send ahead of our reading; paramiko's own 2 MiB would be held per host."""
-
-KINDS: tuple[tuple[str, ...], ...] = (
-    ("ssh-ed25519",),
-    ("ecdsa-sha2-nistp256",),
-    ("ecdsa-sha2-nistp384",),
-    ("ecdsa-sha2-nistp521",),
-    ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
-)
-"""The types of host keys, each with the algorithms that show it."""
-
-_CHUNK_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +64,28 @@ class Ssh:
             if host.connection != "ssh" or host.bad_config is not None:
                 continue
             try:
-                route = options.routes.to(host)
+                route = self._found(host)
             except HostError as error:
                 self._routes[host.name] = error
                 continue
             self._routes[host.name] = route
             self._connections[host.name] = self._connection(route.door)
-            self._make_bastions(route.bastions)
+            for count in range(1, len(route.doors)):
+                way = route.doors[:count]
+                if way not in self._bastions:
+                    self._bastions[way] = self._bastion(way)
+
+    def _found(self, host: Host) -> Route:
+        """The way to a host, its known_hosts files read: no visit has to, and none finds one that
+        cannot be.
+        """
+        route = self._options.routes.to(host)
+        try:
+            for door in route.doors:
+                self._options.host_keys.read(door.known_hosts)
+        except UsageError as error:
+            raise HostError(Status.BAD_CONFIG, Phase.HOST_KEY, str(error)) from None
+        return route
 
     def __enter__(self) -> "Ssh":
         return self
@@ -120,16 +122,16 @@ class Ssh:
                 sock.let_in()
                 # sshd counts a login as under way for a moment after it was through; when it
                 # opens a session, that is over.
-                channel = _session(connection, allowance)
-            stdout, stderr, ended, exit_status = _execute(channel, sock, request, allowance)
+                channel = open_session(connection, allowance)
+            stdout, stderr, ended, exit_status = execute(channel, sock, request, allowance)
             run_s = time.monotonic() - started - connect_s
         except HostError as error:
             raise _blamed(error, bastion, route.via) from None
         finally:
             if sock is not None:
                 close(connection, sock)
-        if ended is Ended.LOST and bastion is not None and bastion.lost is not None:
-            raise bastion.lost
+        if ended is Ended.LOST and bastion is not None and (lost := bastion.lost) is not None:
+            raise lost
         user = route.door.user or None
         return Reply(connect_s, run_s, exit_status, stdout, stderr, ended, route.via, user)
 
@@ -149,9 +151,9 @@ class Ssh:
         try:
             visitor = self._visitor(self._connections[host.name], route, allowance)
             found = []
-            for kinds in KINDS:
+            for kind in KINDS:
                 with _turn(bastion, allowance):
-                    found.append(visitor.shown(kinds))
+                    found.append(visitor.shown(algorithms_of(kind)))
         except HostError as error:
             raise _blamed(error, bastion, route.via) from None
         keys = tuple(key for key in found if key is not None)
@@ -163,15 +165,8 @@ class Ssh:
     def _route(self, host: Host) -> Route:
         route = self._routes[host.name]
         if isinstance(route, HostError):
-            raise HostError(route.status, route.phase, route.detail)
+            raise route.anew()
         return route
-
-    def _log_in(
-        self, connection: Connection, route: Route, allowance: Allowance, told: Told
-    ) -> Watched:
-        visitor = self._visitor(connection, route, allowance, told)
-        with _turn(self._bastions.get(route.bastions), allowance):
-            return visitor.log_in()
 
     def _visitor(
         self,
@@ -223,27 +218,18 @@ class Ssh:
             connect_kwargs={"compress": False, **options},
         )
 
-    def _make_bastions(self, doors: tuple[Door, ...]) -> None:
-        for count in range(1, len(doors) + 1):
-            way = doors[:count]
-            if way not in self._bastions:
-                connection, route = (
-                    self._connection(way[-1], transport_factory=OrderedTransport),
-                    Route(way),
-                )
+    def _bastion(self, way: tuple[Door, ...]) -> Bastion:
+        """The last of these doors, which is reached by way of the others."""
+        door = way[-1]
+        connection = self._connection(door, transport_factory=OrderedTransport)
+        told = self._passed.setdefault(way, {}).__setitem__
 
-                told = self._passed.setdefault(way, {}).__setitem__
+        def open_(allowance: Allowance) -> tuple[Connection, Watched]:
+            visitor = self._visitor(connection, Route(way), allowance, told)
+            with _turn(self._bastions.get(way[:-1]), allowance):
+                return connection, visitor.log_in()
 
-                def open_(
-                    allowance: Allowance,
-                    connection: Connection = connection,
-                    route: Route = route,
-                    told: Told = told,
-                ) -> tuple[Connection, Watched]:
-                    return connection, self._log_in(connection, route, allowance, told)
-
-                via = self._bastions.get(way[:-1])
-                self._bastions[way] = Bastion(way[-1], via, open_, self._timeout_s(way[-1]))
+        return Bastion(door, self._bastions.get(way[:-1]), open_, self._timeout_s(door))
 
 
 class _NoSshConfig(paramiko.SSHConfig):
@@ -262,9 +248,7 @@ def _turn(bastion: Bastion | None, allowance: Allowance) -> AbstractContextManag
 def _blamed(error: HostError, bastion: Bastion | None, via: str | None) -> HostError:
     """Whose failure it is: that of a bastion which is gone, or the host's own, behind it."""
     lost = bastion.lost if bastion is not None else None
-    if lost is not None:
-        return HostError(lost.status, lost.phase, lost.detail, lost.via)
-    return HostError(error.status, error.phase, error.detail, error.via or via)
+    return lost or error.anew(via)
 
 
 def _commanded(door: Door, allowance: Allowance) -> WatchedSocket:
@@ -276,77 +260,3 @@ def _commanded(door: Door, allowance: Allowance) -> WatchedSocket:
         raise HostError(Status.UNREACHABLE, Phase.CONNECT, detail) from None
     allowance.on_expire(sock.hang_up)
     return sock
-
-
-def _session(connection: Connection, allowance: Allowance) -> paramiko.Channel:
-    """A channel for a command."""
-    try:
-        channel: paramiko.Channel = connection.transport.open_session(
-            window_size=WINDOW_BYTES, timeout=max(0.001, allowance.remaining_s())
-        )
-    except Exception as error:  # noqa: BLE001 - see fleet.transport.login: the node chose it
-        raise _no_session(error, allowance) from None
-    channel.settimeout(1.0)
-    return channel
-
-
-def _no_session(error: Exception, allowance: Allowance) -> HostError:
-    if allowance.expired:
-        return HostError(Status.TIMEOUT, Phase.PROBE, "no session was opened in time")
-    text = str(error) or type(error).__name__
-    detail = f"the server opened no session for a command ({text})"
-    return HostError(Status.SSH_ERROR, Phase.PROBE, detail)
-
-
-def _execute(
-    channel: paramiko.Channel, sock: Watched, request: Request, allowance: Allowance
-) -> tuple[bytearray, bytearray, Ended, int | None]:
-    """Run the request on a channel of its own, without a terminal, and read until it ends."""
-    command = request(allowance.remaining_s())
-    try:
-        channel.exec_command(command)
-        channel.shutdown_write()  # a login script that reads would wait for us
-    except Exception as error:  # noqa: BLE001 - see fleet.transport.login: the node chose it
-        raise _no_session(error, allowance) from None
-    stdout, stderr = bytearray(), bytearray()
-    try:
-        ended = _read(channel, stdout, stderr, allowance)
-    except (SSHException, OSError, EOFError, ValueError):
-        ended = Ended.TIMEOUT if allowance.expired else Ended.LOST
-    if sock.flooded:
-        return stdout, stderr, Ended.FLOOD, None
-    if ended is not Ended.EXIT:
-        return stdout, stderr, ended, None
-    channel.status_event.wait(allowance.remaining_s(1.0))
-    if channel.exit_status >= 0:
-        return stdout, stderr, Ended.EXIT, channel.exit_status
-    # Without a status the command was killed there, or the connection is gone.
-    gone = sock.ended or not channel.get_transport().is_active()
-    return stdout, stderr, Ended.LOST if gone else Ended.EXIT, None
-
-
-def _read(
-    channel: paramiko.Channel, stdout: bytearray, stderr: bytearray, allowance: Allowance
-) -> Ended:
-    """Both streams until the channel ends, the time is up, or there is too much."""
-    while True:
-        # Asked before we read: data may come in between.
-        done = channel.exit_status_ready()
-        try:
-            chunk = channel.recv(_CHUNK_BYTES)
-        except TimeoutError:
-            chunk = None
-        while channel.recv_stderr_ready() and not allowance.expired:
-            stderr += channel.recv_stderr(_CHUNK_BYTES)[: MAX_STDERR_BYTES - len(stderr)]
-        if chunk:
-            if not allowance.take(len(chunk)):
-                return Ended.TIMEOUT
-            stdout += chunk[: MAX_STDOUT_BYTES - len(stdout)]
-            if len(stdout) >= MAX_STDOUT_BYTES:
-                return Ended.FLOOD
-        if allowance.expired:
-            return Ended.TIMEOUT
-        # No more comes: the stream's end, or, where something that the login started holds the
-        # stream open, a silent second after the command's end.
-        if chunk == b"" or (chunk is None and done):
-            return Ended.EXIT

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from fleet.errors import UsageError
+from fleet.key_text import blob_of
 from fleet.transport.host_keys import KnownHosts
-from fleet.trust.keys import Key, blob_of, family_of, fingerprint_of
+from fleet.trust.keys import Key, family_of, fingerprint_of
 
 _BLOCK = re.compile(r"-----(BEGIN|END) SSH HOST KEY (FINGERPRINTS|KEYS)-----")
 _PRINT = re.compile(r"(SHA256:[A-Za-z0-9+/]{43})=?(?=\s|$)(.*)")

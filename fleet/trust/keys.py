@@ -42,23 +42,3 @@ def family_of(kind: str) -> str:
         if kind.startswith(start):
             return family
     return kind.upper()
-
-
-def blob_of(kind: str, text: str) -> bytes | None:
-    """The bytes of a public key's base64; None for what is no whole key of that type.
-
-    A key is a row of fields, each after its length (RFC 4253, 6.6), its type first: a line that
-    was cut off, or that another one stands in, does not come out even.
-    """
-    try:
-        blob = base64.b64decode(text, validate=True)
-    except ValueError:
-        return None
-    fields, rest = [], blob
-    while rest:
-        length = int.from_bytes(rest[:4])
-        if len(rest) < 4 + length:
-            return None
-        fields.append(rest[4 : 4 + length])
-        rest = rest[4 + length :]
-    return blob if len(fields) > 1 and fields[0] == kind.encode() else None

@@ -98,7 +98,13 @@ def check(order: Order, hosts: Sequence[Host]) -> None:
         )
 
 
-def run(hosts: Sequence[Host], settings: Settings, order: Order, fetch: Fetch) -> Outcome:
+def run(
+    hosts: Sequence[Host],
+    settings: Settings,
+    order: Order,
+    fetch: Fetch,
+    routes: Routes | None = None,
+) -> Outcome:
     """Fetch the keys of all hosts at once, decide, and record what is to be recorded.
 
     Raises `UsageError` for a state directory that cannot be used, `Locked` for one that another
@@ -106,7 +112,7 @@ def run(hosts: Sequence[Host], settings: Settings, order: Order, fetch: Fetch) -
     """
     if order.records and not settings.state_dir:
         raise UsageError("--state-dir: there is no home to keep host keys in: name a folder")
-    doors, shut = _doors(hosts, settings)
+    doors, shut = _doors(hosts, routes or Routes(settings.ssh_config))
     limits = Limits(settings.forks, settings.timeout_s, settings.deadline_s)
     answers = gather([host for host in hosts if host.name not in shut], fetch, limits) | shut
     book = Book(Path(settings.state_dir, OWN_FILE))
@@ -155,9 +161,8 @@ class _Known:
             self._added[name] = self._added.get(name, Trust()) | Trust(keys, said_by=said_by)
 
 
-def _doors(hosts: Sequence[Host], settings: Settings) -> tuple[dict[str, Door], dict[str, Answer]]:
+def _doors(hosts: Sequence[Host], routes: Routes) -> tuple[dict[str, Door], dict[str, Answer]]:
     """The doors of the hosts that have one, and answers for those whose way cannot be told."""
-    routes = Routes(settings.ssh_config)
     doors, shut = {}, {}
     for host in hosts:
         if host.bad_config is not None or host.connection == "local":

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from fleet.report import MAX_SUMMARY_LINES, folded
+from fleet.report import MAX_SUMMARY_LINES, count, folded
 from fleet.table import Column, lines, wrapped
 from fleet.trust.judge import Action, Judged, Standing
 from fleet.trust.round import Found, Order, Outcome
@@ -54,7 +54,7 @@ def said(outcome: Outcome, order: Order, file: str) -> list[str]:
     if recorded:
         keys = sum(len(decision.recorded) for decision in recorded)
         told.append(
-            f"recorded in {file}: {_count(keys, 'key')} of {_count(len(recorded), 'host')}: "
+            f"recorded in {file}: {count(keys, 'key')} of {count(len(recorded), 'host')}: "
             f"{folded(decision.host for decision in recorded)}"
         )
     told += outcome.leftovers
@@ -123,7 +123,3 @@ def _host(one: Found) -> dict[str, object]:
             for key in keys
         ],
     }
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

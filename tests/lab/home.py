@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,3 @@ def only_address(node: Sshd, *without: str) -> dict[str, Any]:
 def accepted(log: str) -> int:
     """How many logins an sshd's log tells of."""
     return log.count("Accepted publickey")
-
-
-def lines(texts: Iterable[str]) -> str:
-    """A text of these lines."""
-    return "".join(f"{text}\n" for text in texts)
