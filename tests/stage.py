@@ -242,10 +242,7 @@ class Stage:
         keys = ("timestamp, host, container", "timestamp, host", "timestamp, name")
         counts = []
         for table, key in zip((containers, hosts, sweeps), keys, strict=True):
-            if not self.database.sql(f"SELECT 1 FROM tables() WHERE table_name = '{table}'"):
-                counts.append(0)
-                continue
-            rows = self.database.sql(f"SELECT {key} FROM {table}")
+            rows = self.database.rows_of(f"SELECT {key} FROM {table}")
             assert len({tuple(row.values()) for row in rows}) == len(rows), f"twice in {table}"
             counts.append(len(rows))
         first, second, third = counts

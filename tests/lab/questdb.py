@@ -118,6 +118,15 @@ class QuestDB:
         names = [column["name"] for column in result.get("columns", ())]
         return [dict(zip(names, row, strict=True)) for row in result.get("dataset", ())]
 
+    def rows_of(self, query: str) -> list[Row]:
+        """The rows of a query; none where there is no such table (yet: tables() may be ahead)."""
+        try:
+            return self.sql(query)
+        except LabError as error:
+            if "does not exist" not in str(error):
+                raise
+            return []
+
     def wait_rows(self, query: str, count: int, within_s: float = 20) -> list[Row]:
         """The rows of a query once there are at least `count`: reads lag writes."""
         return self.wait_for(query, lambda rows: len(rows) >= count, within_s)
@@ -130,12 +139,7 @@ class QuestDB:
 
         def satisfied() -> bool:
             nonlocal last
-            try:
-                last = self.sql(query)
-            except LabError as error:
-                if "does not exist" not in str(error):
-                    raise
-                last = []
+            last = self.rows_of(query)
             return holds(last)
 
         poll(satisfied, within_s, query, why=lambda: f"last: {last!r:.2000}")
