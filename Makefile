@@ -6,7 +6,7 @@ SETUP := sh tests/lab/setup.sh
 ROOT := $(shell test "$$(id -u)" = 0 || echo sudo env "PATH=$$PATH" PYTHONDONTWRITEBYTECODE=1)
 OURS := .lab .pytest_cache .hypothesis
 
-.PHONY: demo test chaos check bench fuzz clean
+.PHONY: demo test test-cgroup2 chaos check bench fuzz clean
 
 demo:  ## real rows of real containers, through real SSH, in a real QuestDB
 	@$(SETUP) demo .demo/venv
@@ -16,6 +16,10 @@ test:  ## all tests, on real parts; ARGS="-k something" for some
 	@$(SETUP) test .venv
 	@exec $(ROOT) $(PYTHON) -m pytest $(ARGS)
 
+test-cgroup2:  ## what is read on cgroup v2 is what Docker says, in an emulated guest
+	@$(SETUP) guest .venv
+	@exec $(ROOT) $(PYTHON) -m tests.guest $(ARGS)
+
 chaos:  ## 200 runs among kills, freezes and power cuts; ARGS="--runs 20 --seed 1"
 	@$(SETUP) test .venv
 	@exec $(ROOT) $(PYTHON) -m tests.chaos $(ARGS)
@@ -24,7 +28,7 @@ check:  ## lint, format, types, packaging
 	@$(SETUP) check .venv
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy -p fleet -p tests.lab -p tests.chaos
+	$(PYTHON) -m mypy -p fleet -p tests.lab -p tests.chaos -p tests.guest
 	$(PYTHON) -m tests.check_package
 
 bench:  ## what a sweep costs

@@ -7,12 +7,11 @@ import re
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 from fleet.causes import CHAPTERS, About, Cause
-from fleet.inventory import Host
 from fleet.status import Phase, Status
-from fleet.sudoers import sudoers_line
+from fleet.sudoers import way_to_line
 
 PAGE_WIDTH = 100
 FEW_NAMES = 8
@@ -34,7 +33,7 @@ class Words:
     """What stands in the cures for what differs from host to host.
 
     `jumps` are the bastions on the way, as ssh(1) takes them after `-J`; `via` is the one that
-    failed; `sudoers` is the line that lets the user run what the probe runs. What is not known
+    failed; `sudoers` prints the line that lets the user run what the probe runs. What is not known
     keeps the word that the manual has.
     """
 
@@ -45,7 +44,7 @@ class Words:
     key: str = "KEY"
     jumps: str = ""
     via: str = "BASTION"
-    sudoers: str = field(default_factory=lambda: sudoers_line(Host("HOST", "ADDRESS")))
+    sudoers: str = way_to_line("HOST")
 
     @property
     def ssh(self) -> str:

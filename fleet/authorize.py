@@ -18,9 +18,9 @@ from fleet.sudoers import sudoers_line
 FORMS = ("all", "authorized_keys", "sudoers", "cloud-init")
 SUDOERS_FILE = "/etc/sudoers.d/fleet"
 
-MAX_PLACES = 300
-"""Places behind a bastion that its line names; with more, it opens any place. Servers of before
-2018 read 16 KiB of a line, and none takes more than 4,096 places.
+MAX_LINE_BYTES = 16_000
+"""A bastion's line that would be longer names no places, and opens any. OpenSSH before 7.8 reads
+16,383 bytes of a line; before 7.2, where it was half of that, it knows no `restrict` either.
 """
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.:_-]+")
@@ -58,6 +58,12 @@ class Grant:
     def names(self) -> str:
         """The hosts in one string, safe in a comment."""
         return _one_line(folded(self.hosts))
+
+    @property
+    def opens_any(self) -> bool:
+        """Whether its line lets the key connect anywhere: too many places to be named."""
+        options = (self.key_line or "").partition(',command="')[0]
+        return self.opens > 0 and "permitopen=" not in options
 
 
 def grants(
@@ -97,10 +103,12 @@ def key_line(key: str, sources: str | None = None, opens: Sequence[str] = ()) ->
     if opens:
         # Forwarding goes in both directions, and `none` cannot be said: a port that is root's.
         options += ["port-forwarding", 'permitlisten="localhost:1"']
-        if len(opens) <= MAX_PLACES:
-            options += [f'permitopen="{place}"' for place in opens]
-    command = probe.COMMAND.replace('"', '\\"')
-    return f'{",".join(options)},command="{command}" {key}'
+    places = [f'permitopen="{place}"' for place in opens]
+    command = 'command="{}"'.format(probe.COMMAND.replace('"', '\\"'))
+    line = f"{','.join([*options, *places, command])} {key}"
+    if places and len(line.encode()) > MAX_LINE_BYTES:
+        return f"{','.join([*options, command])} {key}"
+    return line
 
 
 def place_of(address: str, port: int) -> str | None:
@@ -158,7 +166,7 @@ def _bastion(grant: Grant) -> str:
     if not grant.opens:
         return ""
     places = "the one place" if grant.opens == 1 else f"the {grant.opens} places"
-    if grant.opens > MAX_PLACES:
+    if grant.opens_any:
         return (
             f"# WARNING: {grant.names}: a bastion, with {places} reached through it, too many to "
             "be named: the line lets the key connect to any place\n"
@@ -190,7 +198,8 @@ def _sudoers(grant: Grant) -> str:
 
 
 _ABOUT_SUDOERS = """\
-# As root: `docker ps` and `docker stats`, each under timeout(1) of 000 to 999 seconds, no more.
+# As root: docker's ps, stats, version, and inspect of named fields (no environment, no label but
+# Compose's project), each under timeout(1) of 000 to 999 seconds, no more.
 # The path of docker must be the one that the probe finds (`command -v docker` there).
 """
 

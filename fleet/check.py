@@ -19,13 +19,14 @@ from fleet import probe
 from fleet.advice import Advice, Words, advise, likely
 from fleet.allowance import Allowance
 from fleet.causes import Cause
+from fleet.engines import Engines
 from fleet.hop import Hop
 from fleet.inventory import Host, Setting
 from fleet.node_facts import Skew, clock_skew
 from fleet.report import count
 from fleet.status import Phase, Status
 from fleet.steps import NODE, PHASES, WAY, Result, Step
-from fleet.sudoers import KNOWN_PLACES, sudoers_line
+from fleet.sudoers import KNOWN_PLACES, way_to_line
 from fleet.sweep import Limits, sweep
 from fleet.transport import Reply, Request, Told
 from fleet.visit import Visit, lost, printable, visit
@@ -139,7 +140,9 @@ def check(
 
         return visit(host, replayed, allowance)
 
-    for done in sweep(hosts, work, lost, limits):
+    engines = Engines()
+    for came in sweep(hosts, work, lost, limits):
+        done = engines.told(came)
         trail = trails.pop(done.host.name, None) or Trail()
         trail.passed = passed(done.host)
         yield checked(done, known(done.host), trail)
@@ -150,7 +153,8 @@ def checked(done: Visit, known: Known, trail: Trail) -> Checked:
     visited = done.status is not Status.BAD_CONFIG or trail.head is not None
     steps = steps_of(done, known, trail) if visited else ()
     words = _words(done, known, trail)
-    return Checked(replace(done, samples=()), len(done.samples), known, steps, words)
+    lean = replace(done, samples=(), states=(), node=None, seen=None)
+    return Checked(lean, len(done.samples), known, steps, words)
 
 
 def steps_of(done: Visit, known: Known, trail: Trail) -> tuple[Step, ...]:
@@ -210,7 +214,7 @@ def _node(done: Visit, trail: Trail) -> list[Step]:
         _if(head.rc("ps1") == 0, "permission", answers),
         _if(well or done.status is Status.PARTIAL, "daemon", "docker stats answers"),
         _clock(trail.skew),
-        _if(well, "figures", _figures(done)),
+        _read(done) if well else Step("figures", Result.UNKNOWN),
     ]
 
 
@@ -218,9 +222,14 @@ def _if(true: bool, name: str, seen: str) -> Step:
     return Step(name, Result.OK, printable(seen)) if true else Step(name, Result.UNKNOWN)
 
 
-def _figures(done: Visit) -> str:
+def _read(done: Visit) -> Step:
+    """What was read, with what is worth a word though all is well."""
     text = count(len(done.samples), "container")
-    return f"{text}, {done.dropped} dropped" if done.dropped else text
+    if done.dropped:
+        text += f", {done.dropped} dropped"
+    if done.detail is None:
+        return Step("figures", Result.OK, text)
+    return Step("figures", Result.WARNING, printable(f"{text}; {done.detail}"))
 
 
 def _clock(skew: Skew | None) -> Step:
@@ -289,5 +298,5 @@ def _words(done: Visit, known: Known, trail: Trail) -> Words:
         key=failed.key_files[0] if failed.key_files else plain.key,
         jumps=",".join(hop.place for hop in known.way[:-1]),
         via=done.via or plain.via,
-        sudoers=sudoers_line(done.host, own.user or None, docker),
+        sudoers=way_to_line(done.host.name, docker),
     )

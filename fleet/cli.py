@@ -141,6 +141,9 @@ def _collect(**flags: Any) -> int:
     help="Figures sort from the largest.",
 )
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the first N containers.")
+@click.option(
+    "-a", "--all", "stopped", is_flag=True, help="Also containers that do not run (table)."
+)
 @click.option("--publish", is_flag=True, help="Publish the figures as well, as collect does.")
 @options.visiting
 @options.database
@@ -154,12 +157,15 @@ def _snapshot(
     of_hosts: bool,
     sort: str,
     top: int | None,
+    stopped: bool,
     publish: bool,
     **flags: Any,
 ) -> int:
     """Visit hosts and print their figures; publish nothing unless told to."""
     if of_hosts and form not in ("jsonl", "csv"):
         raise click.UsageError("--hosts goes with --format jsonl or csv")
+    if stopped and form != "table":
+        raise click.UsageError("--all goes with --format table; json has every state anyway")
     from fleet import collect
     from fleet.interruption import survive_hangup
     from fleet.show import View, progress, show
@@ -171,10 +177,11 @@ def _snapshot(
     targets, labels = selection.hosts, selection.labels
     with progress(len(targets), settings.quiet) as watch:
         if publish:
-            outcome = collect.collect(targets, settings, watch, labels)
+            outcome = collect.collect(targets, settings, watch, labels, shown=True)
         else:
             outcome = collect.snapshot(targets, settings, watch)
-    show(outcome.sweep, schema_of(settings.tables, labels), View(form, of_hosts, sort, top))
+    view = View(form, of_hosts, sort, top, stopped)
+    show(outcome.sweep, schema_of(settings.tables, labels), view)
     return _finish(outcome, settings, shown=form == "table" and printed.complaint is None)
 
 

@@ -10,10 +10,13 @@ from time import monotonic
 from fleet import __version__, schema
 from fleet.allowance import Allowance, share_one_heap
 from fleet.delivery import Delivery, Report, target_of
+from fleet.engines import Engines
 from fleet.errors import QuestDBError
 from fleet.interruption import interruption
 from fleet.inventory import Host
 from fleet.questdb_http import Client
+from fleet.reading import Before
+from fleet.seen import Memory
 from fleet.settings import Settings
 from fleet.state import Job, State
 from fleet.status import Status
@@ -45,9 +48,15 @@ class Outcome:
 
 
 def collect(
-    hosts: Sequence[Host], settings: Settings, watch: Watch, labels: Sequence[str] = ()
+    hosts: Sequence[Host],
+    settings: Settings,
+    watch: Watch,
+    labels: Sequence[str] = (),
+    *,
+    shown: bool = False,
 ) -> Outcome:
-    """Visit the hosts, and publish what they said by way of the spool.
+    """Visit the hosts, and publish what they said by way of the spool. Unless it is to be `shown`,
+    the sweep in the outcome is without states and nodes.
 
     Raises `Locked` when a run of the same name is under way, and `SchemaError` before any SSH
     when a table of the server's cannot take our rows. A QuestDB that cannot be reached ends
@@ -58,17 +67,26 @@ def collect(
         trouble = _entered(held, state, settings)
         changes = _ensured(tables, settings)
         started_at = _new_sweep(state, settings, trouble)
+        memory_file = None if trouble else state.memory_file(_job(settings))
+        memory = Memory.read(memory_file) if memory_file else Memory()
         delivery = Delivery(settings, tables, state, started_at, trouble)
 
-        def told(visit: Visit) -> None:
+        def told(visit: Visit) -> Visit:
             delivery.add(visit)
             watch(visit)
+            if visit.seen is not None:
+                memory.note(visit.host.name, visit.seen)
+            kept = replace(visit, seen=None)
+            return kept if shown else replace(kept, states=(), node=None)
 
         with interruption() as noted:
             delivery.start()
-            outcome = snapshot(hosts, settings, told, started_at, noted.halt)
+            outcome = _swept(hosts, settings, told, memory, started_at, noted.halt)
             _record_failed(state, settings, outcome.sweep)
             report = delivery.finish(outcome.sweep, noted)
+            if memory_file:  # after the rows: what is remembered as told is on its way
+                with suppress(OSError):
+                    memory.write(memory_file, started_at.timestamp())
         return replace(
             outcome,
             report=report,
@@ -78,24 +96,39 @@ def collect(
         )
 
 
-def snapshot(
+def snapshot(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome:
+    """Visit every host once. Visits are told to `watch` as they come, and stand in the order of
+    `hosts` in the end.
+    """
+
+    def told(visit: Visit) -> Visit:
+        watch(visit)
+        return visit
+
+    return _swept(hosts, settings, told, Memory(), datetime.now(UTC))
+
+
+def _swept(
     hosts: Sequence[Host],
     settings: Settings,
-    watch: Watch,
-    started_at: datetime | None = None,
+    told: Callable[[Visit], Visit],
+    memory: Memory,
+    started_at: datetime,
     halt: Halt | None = None,
 ) -> Outcome:
-    """Visit every host once. Visits are told to `watch` as they come, and stand in the order of
-    `hosts` in the end. After a `halt` those that were still out are `skipped`.
+    """One sweep. What `told` returns of each visit is kept. `memory` is what earlier sweeps saw.
+    After a `halt` the hosts that were still out are `skipped`.
     """
     share_one_heap()
-    started_at, started = started_at or datetime.now(UTC), monotonic()
+    started = monotonic()
     bugs: list[Exception] = []
+    engines = Engines()
 
     def work(host: Host, allowance: Allowance) -> Visit:
         begun = monotonic()
         try:
-            return visit(host, run, allowance)
+            before = Before(memory.of(host.name), started_at.timestamp())
+            return visit(host, run, allowance, before)
         except Exception as bug:  # noqa: BLE001 - one host's; raised by the command in the end
             bugs.append(bug)
             detail = f"a bug in fleet: {bug!r}"
@@ -106,8 +139,7 @@ def snapshot(
     visits: dict[str, Visit] = {}
     with _runner(hosts, settings) as run:
         for done in sweep(rotated(hosts, turn), work, lost, limits, halt):
-            visits[done.host.name] = done
-            watch(done)
+            visits[done.host.name] = told(engines.told(done))
     done_in_order = tuple(visits[host.name] for host in hosts)
     elapsed_s = monotonic() - started
     return Outcome(

@@ -24,8 +24,8 @@ from fleet.publish import Clock, Publisher
 from fleet.settings import Settings
 from fleet.spool import Dropped, Entry, Spool
 from fleet.state import Job, State
-from fleet.tables import Schema, Sweep
-from fleet.visit import Visit, printable
+from fleet.tables import Schema, Sweep, TableNames
+from fleet.visit import Visit, printable, rows_of_visit
 
 INTERRUPTED_S = 0.8
 """How long a run that a signal ended goes on sending."""
@@ -57,9 +57,17 @@ class Report:
 
 
 def target_of(settings: Settings) -> Target:
-    """Where a run's rows go."""
-    conf, names = settings.questdb, settings.tables
+    """Where a run's rows go.
+
+    Of the tables that came later only names that are not the usual ones tell targets apart, so that
+    what waits from before they came is sent.
+    """
+    conf, names, usual = settings.questdb, settings.tables, TableNames()
     tables = (names.containers, names.hosts, names.sweeps)
+    later = ("states", "nodes", "disks")
+    tables += tuple(
+        getattr(names, one) for one in later if getattr(names, one) != getattr(usual, one)
+    )
     return Target(conf.scheme, conf.host, conf.port, tables)
 
 
@@ -98,7 +106,7 @@ class Delivery:
 
     def add(self, visit: Visit) -> None:
         """A visit has ended; it is on disk within a second."""
-        self._given += len(visit.samples) + 1
+        self._given += rows_of_visit(visit)
         self._keeper.add(visit)
 
     def finish(self, sweep: Sweep, interruption: Interruption) -> Report:

@@ -16,8 +16,8 @@ from fleet.ilp import Encoder, Unsendable
 from fleet.outbox import Item, Told
 from fleet.spool import Dropped, Entry, Refusal, Spool
 from fleet.state import Job
-from fleet.tables import Schema, Sweep, rows_of
-from fleet.visit import Visit
+from fleet.tables import Schema, Sweep, rows_of, sweep_row
+from fleet.visit import Visit, rows_of_visit
 
 HOLD_S = 0.5
 """How long a visit waits for others to make a batch with it."""
@@ -122,7 +122,7 @@ class Keeper:
             arrival = self._arrival(due)
             if isinstance(arrival, Visit):
                 pending.append(arrival)
-                rows += len(arrival.samples) + 1
+                rows += rows_of_visit(arrival)
                 due = min(due, time.monotonic() + HOLD_S)
             over = arrival if isinstance(arrival, Sweep) else None
             if over or rows >= BATCH_MAX_ROWS or time.monotonic() >= due:
@@ -141,10 +141,10 @@ class Keeper:
     def _keep(self, encoder: Encoder, visits: tuple[Visit, ...], over: Sweep | None) -> None:
         """A batch of these visits, and of the whole sweep's row once it is over."""
         origin = self._origin
-        tables = list(rows_of(Sweep(origin.sweep, origin.job, "", visits, 0.0), self._tables)[:2])
+        tables = rows_of(Sweep(origin.sweep, origin.job, "", visits, 0.0), self._tables)
         if over is not None:
             whole = replace(over, spooled=self._waiting_rows())
-            tables.append(rows_of(whole, self._tables)[2])
+            tables.append(sweep_row(whole, self._tables))
         encoded = [encoder.encode(rows) for rows in tables]
         parts = tuple(part for part, _unsendable in encoded if part.rows)
         batch = Batch(origin.target, origin.job, origin.sweep, parts)

@@ -1,10 +1,12 @@
-"""What an answer says of the node: its uptime, its CPUs, and how far its clock is off. Pure."""
+"""What an answer says of the node itself, and how far its clock is off. Pure."""
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from fleet.probe import Answer
+from fleet.sources.node import NodeFigures
 
 _CPUS = re.compile(r"cpus ([1-9]\d{0,5})")
 _CLOCK = re.compile(r"clock (\d{1,12})")
@@ -16,6 +18,29 @@ class Skew(NamedTuple):
 
     seconds: float
     doubt_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node at one time: its figures, its CPUs, seconds since boot, and how far its clock is ahead
+    of the central one; None is what it did not say.
+    """
+
+    figures: NodeFigures
+    cpus: int | None
+    uptime_s: float | None
+    docker_version: str | None
+    skew: Skew | None
+
+
+def node_of(
+    answer: Answer, figures: NodeFigures, docker_version: str | None, skew: Skew | None
+) -> Node | None:
+    """The node of an answer; None where it says nothing of it."""
+    if "node" not in answer.sections:
+        return None
+    uptime_s, cpus = uptime_and_cpus(answer)
+    return Node(figures, cpus, uptime_s, docker_version, skew)
 
 
 def clock_skew(answer: Answer, run_s: float, complete_at: datetime) -> Skew | None:

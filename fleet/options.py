@@ -109,8 +109,15 @@ reaching = _options(
         help="Instead of ~/.ssh/known_hosts and the system's.",
     ),
 )
+source = click.option(
+    "--source",
+    type=click.Choice(["docker", "kernel"]),
+    help="Of the figures, instead of each host's fleet_source: docker stats beside the kernel's "
+    "counters, or these alone.",
+)
 visiting = _options(
     reaching,
+    source,
     click.option(
         "--max-failed",
         metavar="N|N%",
@@ -132,6 +139,9 @@ database = _options(
     click.option("--table", metavar="NAME", help="[default: containerStats]"),
     click.option("--status-table", metavar="NAME", help="[default: hostStatus]"),
     click.option("--sweep-table", metavar="NAME", help="[default: fleetSweep]"),
+    click.option("--state-table", metavar="NAME", help="[default: containerState]"),
+    click.option("--node-table", metavar="NAME", help="[default: nodeStats]"),
+    click.option("--disk-table", metavar="NAME", help="[default: diskStats]"),
 )
 delivering = _options(
     click.option(

@@ -42,12 +42,19 @@ def select_from(inventory: "Inventory", settings: "Settings") -> "Selection":
     """The hosts that the patterns of a command mean, with `--failed` those of them that failed in
     the last sweep; what is to be warned of is said.
     """
+    from dataclasses import replace
+
     from fleet.pattern import select
 
     selection = select(settings.patterns, settings.limit, inventory)
     for warning in selection.warnings:
         say(f"fleet: {warning}")
-    return _failed_of(selection, inventory, settings) if settings.failed else selection
+    if settings.failed:
+        selection = _failed_of(selection, inventory, settings)
+    if settings.source is None:
+        return selection
+    hosts = tuple(replace(host, source=settings.source) for host in selection.hosts)
+    return replace(selection, hosts=hosts)
 
 
 def _failed_of(selection: "Selection", inventory: "Inventory", settings: "Settings") -> "Selection":

@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from fleet.sources import Sample
@@ -30,9 +30,21 @@ SORTS = ("host", "name", *_SORT_KEYS)
 Found = tuple[Visit, Sample]
 
 
-def found(sweep: Sweep, sort: str = "host", top: int | None = None) -> list[Found]:
-    """Every container of a sweep in the order asked for, the first `top` of them."""
+def found(
+    sweep: Sweep, sort: str = "host", top: int | None = None, stopped: bool = False
+) -> list[Found]:
+    """Every container of a sweep in the order asked for, the first `top` of them; with those that
+    do not run, and have no figures, if they are asked for.
+    """
     pairs = [(visit, sample) for visit in sweep.visits for sample in visit.samples]
+    if stopped:
+        pairs += [
+            (visit, Sample(one.id, one.name, one.image, one.service, source=UNKNOWN))
+            for visit in sweep.visits
+            for sampled in [{sample.id for sample in visit.samples}]
+            for one in visit.states
+            if one.id not in sampled
+        ]
     if sort in _SORT_KEYS:
         value = _SORT_KEYS[sort]
         pairs.sort(key=lambda pair: -(v if (v := value(pair[1])) is not None else -1.0))
@@ -108,12 +120,12 @@ def causes(failed: Iterable[Visit]) -> list[str]:
     return lines
 
 
-def as_json(sweep: Rows, hosts: Rows, containers: Rows) -> Iterator[str]:
-    """One object: `{"sweep": {…}, "hostStatus": […], "containerStats": […]}`, piece by piece: a
+def as_json(sweep: Rows, tables: Mapping[str, Rows]) -> Iterator[str]:
+    """One object: `{"sweep": {…}, "hostStatus": […], "containerStats": […], …}`, piece by piece: a
     node that says a million containers shall not fill our memory with their text.
     """
     yield '{\n  "sweep": ' + _indented(next(sweep.each_dict()), 2)
-    for name, rows in (("hostStatus", hosts), ("containerStats", containers)):
+    for name, rows in tables.items():
         yield f',\n  "{name}": ['
         between = "\n    "
         for row in rows.each_dict():
@@ -157,7 +169,9 @@ def as_table(sweep: Sweep, pairs: Sequence[Found], width: int | None = None) -> 
     """
     parts: list[list[str]] = []
     if pairs:
-        rows = list(zip(*(_cells(visit, sample) for visit, sample in pairs), strict=True))
+        states = _states(pairs)
+        cells_of = (_cells(visit, sample, states) for visit, sample in pairs)
+        rows = list(zip(*cells_of, strict=True))
         columns = [
             Column(heading, cells, right, spare)
             for (heading, right, spare), cells in zip(_HEADINGS, rows, strict=True)
@@ -167,7 +181,7 @@ def as_table(sweep: Sweep, pairs: Sequence[Found], width: int | None = None) -> 
         if left_out:
             names = ", ".join(left_out)
             parts[-1].append(f"({names} left out: the terminal is {width} columns wide)")
-    bad = [visit for visit in sweep.visits if visit.status is not Status.OK]
+    bad = [visit for visit in sweep.visits if visit.status is not Status.OK or visit.detail]
     if bad:
         bad.sort(key=lambda visit: visit.host.name)
         columns = [
@@ -196,33 +210,58 @@ _DECIMAL_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _HEADINGS: tuple[tuple[str, bool, int | None], ...] = (
     ("HOST", False, None),
     ("CONTAINER", False, None),
+    ("STATE", False, 8),
     ("CPU", True, None),
     ("MEMORY", True, None),
-    ("LIMIT", True, 3),
-    ("MEM%", True, 5),
+    ("LIMIT", True, 5),
+    ("MEM%", True, 7),
     ("NET IN", True, 4),
     ("NET OUT", True, 4),
-    ("BLOCK IN", True, 2),
-    ("BLOCK OUT", True, 2),
-    ("PIDS", True, 6),
-    ("IMAGE", False, 1),
+    ("NET IN/s", True, 9),
+    ("NET OUT/s", True, 9),
+    ("BLOCK IN", True, 3),
+    ("BLOCK OUT", True, 3),
+    ("BLOCK IN/s", True, 6),
+    ("BLOCK OUT/s", True, 6),
+    ("PIDS", True, 10),
+    ("SOURCE", False, 1),
+    ("IMAGE", False, 2),
 )
 """Heading, whether it stands right, and its turn when columns have to be left out."""
 
 
-def _cells(visit: Visit, sample: Sample) -> tuple[str, ...]:
+States = Mapping[tuple[str, str], str]
+
+
+def _states(pairs: Sequence[Found]) -> States:
+    """A word for each container's state and health, by host and id."""
+    visits = {visit.host.name: visit for visit, _sample in pairs}
+    return {
+        (name, one.id): one.state.state + (f" ({one.state.health})" if one.state.health else "")
+        for name, visit in visits.items()
+        for one in visit.states
+    }
+
+
+def _cells(visit: Visit, sample: Sample, states: States) -> tuple[str, ...]:
     return (
         visit.host.name,
         sample.name,
+        states.get((visit.host.name, sample.id), UNKNOWN),
         _percent(sample.cpu_percent),
         bytes_text(sample.memory_bytes, 1024),
         bytes_text(sample.memory_limit_bytes, 1024),
         _percent(sample.memory_percent),
         bytes_text(sample.net_in_bytes, 1000),
         bytes_text(sample.net_out_bytes, 1000),
+        bytes_text(sample.net_in_rate, 1000),
+        bytes_text(sample.net_out_rate, 1000),
         bytes_text(sample.block_in_bytes, 1000),
         bytes_text(sample.block_out_bytes, 1000),
+        bytes_text(sample.block_in_rate, 1000),
+        bytes_text(sample.block_out_rate, 1000),
         UNKNOWN if sample.pids is None else str(sample.pids),
+        sample.source,
         sample.image or UNKNOWN,
     )
 

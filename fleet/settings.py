@@ -81,6 +81,7 @@ class Settings:
     private_key: str | None = None
     known_hosts: str | None = None
     ssh_config: str | None = None
+    source: str | None = None
     failed: bool = False
     many_labels: bool = False
     questdb: QuestDB = field(default_factory=QuestDB)
@@ -176,6 +177,7 @@ def settings_from(
         private_key=path("private_key", KEY_VARIABLE),
         known_hosts=path("known_hosts"),
         ssh_config=_ssh_config(flags.get("ssh_config")),
+        source=given("source", None),
         failed=bool(given("failed", False)),
         many_labels=bool(given("many_labels", False)),
         wait_lock_s=given("wait_lock", plain.wait_lock_s),
@@ -189,6 +191,9 @@ def settings_from(
             given("table", plain.tables.containers),
             given("status_table", plain.tables.hosts),
             given("sweep_table", plain.tables.sweeps),
+            given("state_table", plain.tables.states),
+            given("node_table", plain.tables.nodes),
+            given("disk_table", plain.tables.disks),
         ),
         verbosity=int(given("verbose", 0)) - int(given("quiet", 0)),
     )
@@ -272,6 +277,9 @@ def _check_tables(names: TableNames) -> None:
         "--table": names.containers,
         "--status-table": names.hosts,
         "--sweep-table": names.sweeps,
+        "--state-table": names.states,
+        "--node-table": names.nodes,
+        "--disk-table": names.disks,
     }
     for option, name in named.items():
         reason = _why_no_table(name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import click
 
 from fleet import report
-from fleet.tables import Rows, Schema, Sweep, rows_of
+from fleet.tables import Rows, Schema, Sweep, rows_of, sweep_row
 from fleet.visit import Visit
 
 PIECE_BYTES = 64 * 1024
@@ -51,23 +51,33 @@ class View:
     of_hosts: bool
     sort: str
     top: int | None
+    stopped: bool = False
 
 
 def show(sweep: Sweep, schema: Schema, view: View) -> None:
     """A snapshot to standard output."""
-    pairs = report.found(sweep, view.sort, view.top)
+    pairs = report.found(sweep, view.sort, view.top, view.stopped)
     if view.form == "table":
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         sys.stdout.write(report.as_table(sweep, pairs, width))
         sys.stdout.flush()
         return
-    hosts, sweeps = rows_of(sweep, schema)[1:]  # the other rows, of which there are most, go
+    # The other rows of containers, of which there are most, go.
+    hosts, states, nodes, disks = rows_of(sweep, schema, every_state=True)[1:]
+    sweeps = sweep_row(sweep, schema)
     containers = Rows(
         schema.containers, tuple(schema.containers.row((sweep, *pair)) for pair in pairs)
     )
     match view.form:
         case "json":
-            pieces = report.as_json(sweeps, hosts, containers)
+            tables = {
+                "hostStatus": hosts,
+                "containerStats": containers,
+                "containerState": states,
+                "nodeStats": nodes,
+                "diskStats": disks,
+            }
+            pieces = report.as_json(sweeps, tables)
         case "jsonl":
             pieces = report.as_jsonl(hosts if view.of_hosts else containers)
         case "csv":
@@ -75,7 +85,8 @@ def show(sweep: Sweep, schema: Schema, view: View) -> None:
         case _:
             from fleet.ilp import ilp_text  # noqa: PLC0415 - loads QuestDB's client
 
-            pieces = (ilp_text(rows) for rows in (containers, hosts, sweeps))
+            every = (containers, hosts, states, nodes, disks, sweeps)
+            pieces = (ilp_text(rows) for rows in every)
     _print(pieces)
 
 

@@ -8,6 +8,7 @@ STATE/
   sweeps/NAME-TARGET           the timestamps of the job's last sweeps
   known_hosts                  the host keys that `fleet trust` has recorded
   locks/known_hosts.lock       held while that is changed
+  seen/NAME-TARGET             what the job's last sweep saw, see `fleet.seen`
   failed/NAME                  the hosts that failed in the last sweep of that --name, in JSON
   spool/                       see `fleet.spool`
 ```
@@ -140,6 +141,10 @@ class State:
         make_folder(file.parent)
         write_durably(file, "".join(f"{one}\n" for one in kept).encode())
         return _EPOCH + timedelta(microseconds=microseconds)
+
+    def memory_file(self, job: Job) -> Path:
+        """What the last sweep of a job saw; see `fleet.seen`."""
+        return self.folder / "seen" / f"{job.name}-{job.target}"
 
     def failed_file(self, name: str) -> Path:
         """Where the failed hosts of a `--name` stand."""

@@ -31,15 +31,19 @@ class Column:
 def fitting(columns: Sequence[Column], width: int | None) -> tuple[list[Column], list[str]]:
     """The columns that `width` carries (None: all of them) → (those, the headings left out).
 
-    What cannot be spared stays, whether it fits or not.
+    What cannot be spared stays, whether it fits or not; of the rest, as much as there is room for,
+    the highest number first.
     """
-    kept, left_out = list(columns), []
-    for number in sorted({column.spare for column in columns if column.spare is not None}):
-        if width is None or _width(kept) <= width:
-            break
-        left_out += [column.heading for column in kept if column.spare == number]
-        kept = [column for column in kept if column.spare != number]
-    return kept, left_out
+    if width is None:
+        return list(columns), []
+    numbers = {column.spare for column in columns}
+    chosen: set[int | None] = {None}
+    for number in sorted((one for one in numbers if one is not None), reverse=True):
+        if _width([column for column in columns if column.spare in chosen | {number}]) <= width:
+            chosen.add(number)
+    kept = [column for column in columns if column.spare in chosen]
+    out = sorted((c for c in columns if c.spare not in chosen), key=lambda c: c.spare or 0)
+    return kept, [column.heading for column in out]
 
 
 def lines(columns: Sequence[Column]) -> list[str]:

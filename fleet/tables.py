@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from fleet.node_facts import Node
 from fleet.sources import Sample
+from fleet.sources.node import Disk
+from fleet.states import ContainerState
 from fleet.status import Status
 from fleet.visit import Visit
 
@@ -85,25 +88,31 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class TableNames:
-    """What the server calls our three tables."""
+    """What the server calls our tables."""
 
     containers: str = "containerStats"
     hosts: str = "hostStatus"
     sweeps: str = "fleetSweep"
+    states: str = "containerState"
+    nodes: str = "nodeStats"
+    disks: str = "diskStats"
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The three tables under the names of one server."""
+    """Our tables under the names of one server."""
 
     containers: Table[tuple[Sweep, Visit, Sample]]
     hosts: Table[tuple[Sweep, Visit]]
     sweeps: Table[Sweep]
+    states: Table[tuple[Sweep, Visit, ContainerState]]
+    nodes: Table[tuple[Sweep, Visit, Node]]
+    disks: Table[tuple[Sweep, Visit, Disk]]
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:
         """All of them, `containerStats` first."""
-        return (self.containers, self.hosts, self.sweeps)
+        return (self.containers, self.hosts, self.sweeps, self.states, self.nodes, self.disks)
 
 
 def _labels(
@@ -155,6 +164,20 @@ def _container_columns() -> Iterable[Column[tuple[Sweep, Visit, Sample]]]:
     yield sample("service", "SYMBOL", "service")
     yield sample("image", "SYMBOL", "image")
     yield Column("sampled", "TIMESTAMP", lambda source: source[1].sampled_at)
+    yield sample("source", "SYMBOL", "source")
+    yield sample("cpu_seconds", "DOUBLE", "cpu_seconds")
+    yield sample("window_seconds", "DOUBLE", "window_s")
+    yield sample("net_in_rate", "DOUBLE", "net_in_rate")
+    yield sample("net_out_rate", "DOUBLE", "net_out_rate")
+    yield sample("block_in_rate", "DOUBLE", "block_in_rate")
+    yield sample("block_out_rate", "DOUBLE", "block_out_rate")
+    yield sample("net_packets_in", "LONG", "net_packets_in")
+    yield sample("net_packets_out", "LONG", "net_packets_out")
+    yield sample("net_errors", "LONG", "net_errors")
+    yield sample("net_drops", "LONG", "net_drops")
+    yield sample("throttled_seconds", "DOUBLE", "throttled_seconds")
+    yield sample("oom_kills", "LONG", "oom_kills")
+    yield sample("memory_peak", "DOUBLE", "memory_peak_bytes")
 
 
 def _host_columns() -> Iterable[Column[tuple[Sweep, Visit]]]:
@@ -185,6 +208,99 @@ def _sweep_columns() -> Iterable[Column[Sweep]]:
     yield Column("timestamp", "TIMESTAMP", lambda sweep: sweep.started_at)
 
 
+def _state_columns() -> Iterable[Column[tuple[Sweep, Visit, ContainerState]]]:
+    def state(name: str, kind: str, field: str) -> Column[tuple[Sweep, Visit, ContainerState]]:
+        return Column(name, kind, lambda source: getattr(source[2].state, field))
+
+    yield Column("host", "SYMBOL", lambda source: source[1].host.name)
+    yield Column("container", "SYMBOL", lambda source: source[2].id[:12])
+    yield Column("name", "SYMBOL", lambda source: source[2].name)
+    yield state("id", "VARCHAR", "id")
+    yield state("state", "SYMBOL", "state")
+    yield state("health", "SYMBOL", "health")
+    yield state("exit_code", "LONG", "exit_code")
+    yield state("oom_killed", "BOOLEAN", "oom_killed")
+    yield state("restarts", "LONG", "restarts")
+    yield Column("image", "SYMBOL", lambda source: source[2].image)
+    yield state("image_id", "SYMBOL", "image_id")
+    yield state("created", "TIMESTAMP", "created_at")
+    yield state("started", "TIMESTAMP", "started_at")
+    yield state("finished", "TIMESTAMP", "finished_at")
+    yield state("project", "SYMBOL", "project")
+    yield Column("service", "SYMBOL", lambda source: source[2].service)
+    yield Column("sampled", "TIMESTAMP", lambda source: source[1].sampled_at)
+    yield Column("timestamp", "TIMESTAMP", lambda source: source[0].started_at)
+
+
+def _node_columns() -> Iterable[Column[tuple[Sweep, Visit, Node]]]:
+    def figure(name: str, kind: str, field: str) -> Column[tuple[Sweep, Visit, Node]]:
+        return Column(name, kind, lambda source: getattr(source[2].figures, field))
+
+    def load(name: str, place: int) -> Column[tuple[Sweep, Visit, Node]]:
+        return Column(name, "DOUBLE", lambda source: (source[2].figures.load or _NO_LOAD)[place])
+
+    def pressure(of: str, who: str) -> Column[tuple[Sweep, Visit, Node]]:
+        name = f"{of}_pressure" if who == "some" else f"{of}_pressure_full"
+        return Column(
+            name, "DOUBLE", lambda source: (source[2].figures.pressure or {}).get((of, who))
+        )
+
+    def size(name: str, field: str) -> Column[tuple[Sweep, Visit, Node]]:
+        return Column(name, "DOUBLE", lambda source: _float(getattr(source[2].figures, field)))
+
+    yield Column("host", "SYMBOL", lambda source: source[1].host.name)
+    yield Column("cpus", "LONG", lambda source: source[2].cpus)
+    yield size("memory_total", "memory_bytes")
+    yield size("memory_available", "memory_available_bytes")
+    yield load("load1", 0)
+    yield load("load5", 1)
+    yield load("load15", 2)
+    yield pressure("cpu", "some")
+    yield pressure("memory", "some")
+    yield pressure("memory", "full")
+    yield pressure("io", "some")
+    yield pressure("io", "full")
+    yield Column("uptime", "DOUBLE", lambda source: source[2].uptime_s)
+    yield figure("boot", "TIMESTAMP", "boot_at")
+    yield figure("kernel", "SYMBOL", "kernel")
+    yield Column("docker_version", "SYMBOL", lambda source: source[2].docker_version)
+    yield Column("clock_skew", "DOUBLE", lambda source: source[2].skew and source[2].skew.seconds)
+    yield Column(
+        "clock_skew_doubt", "DOUBLE", lambda source: source[2].skew and source[2].skew.doubt_s
+    )
+    yield Column("sampled", "TIMESTAMP", lambda source: source[1].sampled_at)
+    yield Column("timestamp", "TIMESTAMP", lambda source: source[0].started_at)
+
+
+_NO_LOAD = (None, None, None)
+
+
+def _disk_columns() -> Iterable[Column[tuple[Sweep, Visit, Disk]]]:
+    def disk(name: str, kind: str, field: str) -> Column[tuple[Sweep, Visit, Disk]]:
+        return Column(name, kind, lambda source: getattr(source[2], field))
+
+    def size(name: str, field: str) -> Column[tuple[Sweep, Visit, Disk]]:
+        return Column(name, "DOUBLE", lambda source: _float(getattr(source[2], field)))
+
+    yield Column("host", "SYMBOL", lambda source: source[1].host.name)
+    yield disk("mount", "SYMBOL", "mount")
+    yield disk("device", "SYMBOL", "device")
+    yield disk("file_system", "SYMBOL", "file_system")
+    yield size("size", "size_bytes")
+    yield size("available", "available_bytes")
+    yield disk("used_percentage", "DOUBLE", "used_percent")
+    yield disk("inodes", "LONG", "inodes")
+    yield disk("inodes_free", "LONG", "inodes_free")
+    yield size("read_bytes", "read_bytes")
+    yield size("written_bytes", "written_bytes")
+    yield Column("sampled", "TIMESTAMP", lambda source: source[1].sampled_at)
+    yield Column("timestamp", "TIMESTAMP", lambda source: source[0].started_at)
+
+
+def _float(value: int | None) -> float | None:
+    return None if value is None else float(value)
+
+
 def schema_of(names: TableNames, labels: Sequence[str] = ()) -> Schema:
     """Our tables under the server's names for them, with a column for each label of the inventory.
 
@@ -198,10 +314,16 @@ def schema_of(names: TableNames, labels: Sequence[str] = ()) -> Schema:
     containers = (*_container_columns(), *_labels(labels, of_visit))
     hosts = (*_host_columns(), *_labels(labels, of_visit))
     sweeps = (*_sweep_columns(), *_labels(labels, _common))
+    states = (*_state_columns(), *_labels(labels, of_visit))
+    nodes = (*_node_columns(), *_labels(labels, of_visit))
+    disks = (*_disk_columns(), *_labels(labels, of_visit))
     return Schema(
         Table(names.containers, containers, ("timestamp", "host", "container")),
         Table(names.hosts, hosts, ("timestamp", "host")),
         Table(names.sweeps, sweeps, ("timestamp", "name")),
+        Table(names.states, states, ("timestamp", "host", "container")),
+        Table(names.nodes, nodes, ("timestamp", "host")),
+        Table(names.disks, disks, ("timestamp", "host", "mount")),
     )
 
 
@@ -212,17 +334,34 @@ def reserved_names() -> frozenset[str]:
     )
 
 
-def rows_of(sweep: Sweep, schema: Schema) -> tuple[Rows, Rows, Rows]:
-    """A sweep → rows of `containerStats`, `hostStatus` and `fleetSweep`."""
-    return (
-        Rows(
-            schema.containers,
-            tuple(
-                schema.containers.row((sweep, visit, sample))
-                for visit in sweep.visits
-                for sample in visit.samples
-            ),
-        ),
-        Rows(schema.hosts, tuple(schema.hosts.row((sweep, visit)) for visit in sweep.visits)),
-        Rows(schema.sweeps, (schema.sweeps.row(sweep),)),
+def rows_of(sweep: Sweep, schema: Schema, every_state: bool = False) -> list[Rows]:
+    """A sweep → rows of `containerStats`, `hostStatus`, `containerState`, `nodeStats`, `diskStats`.
+
+    Of containers' states only those that are due, or `every_state`.
+    """
+    visits = sweep.visits
+    states = ((v, [one for one in v.states if one.due or every_state]) for v in visits)
+    nodes = ((v, [v.node] if v.node is not None else []) for v in visits)
+    disks = ((v, v.node.figures.disks if v.node is not None else ()) for v in visits)
+    return [
+        _rows(schema.containers, sweep, ((v, v.samples) for v in visits)),
+        Rows(schema.hosts, tuple(schema.hosts.row((sweep, visit)) for visit in visits)),
+        _rows(schema.states, sweep, states),
+        _rows(schema.nodes, sweep, nodes),
+        _rows(schema.disks, sweep, disks),
+    ]
+
+
+def sweep_row(sweep: Sweep, schema: Schema) -> Rows:
+    """A sweep → its row of `fleetSweep`."""
+    return Rows(schema.sweeps, (schema.sweeps.row(sweep),))
+
+
+def _rows(
+    table: Table[tuple[Sweep, Visit, Any]],
+    sweep: Sweep,
+    each: Iterable[tuple[Visit, Iterable[Any]]],
+) -> Rows:
+    return Rows(
+        table, tuple(table.row((sweep, visit, one)) for visit, several in each for one in several)
     )

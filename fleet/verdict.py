@@ -6,13 +6,18 @@ that speaks decides. A new way to fail is one row.
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from fleet import probe
+from fleet.exact import Exact
 from fleet.inventory import Host
-from fleet.node_facts import uptime_and_cpus
+from fleet.node_facts import Node, clock_skew, node_of, uptime_and_cpus
+from fleet.reading import NOTHING_BEFORE, Before, Reading
+from fleet.seen import Seen
 from fleet.sources import Sample, docker
+from fleet.states import ContainerState
 from fleet.status import Phase, Status
 from fleet.sudoers import REFUSED, SUDO_WORDS, refusal
 from fleet.transport import MAX_STDOUT_BYTES, Ended, Reply
@@ -36,46 +41,75 @@ class Verdict:
     status: Status
     phase: Phase | None
     detail: str | None
-    samples: tuple[Sample, ...]
-    dropped: int
-    node_uptime_s: float | None
+    samples: tuple[Sample, ...] = ()
+    dropped: int = 0
+    node_uptime_s: float | None = None
+    source: str | None = None
+    states: tuple[ContainerState, ...] = ()
+    node: Node | None = None
+    seen: Seen | None = None
 
 
-def judge(host: Host, reply: Reply) -> Verdict:
-    """An answer → its verdict. Whatever the node printed, nothing is raised."""
+def judge(
+    host: Host, reply: Reply, complete_at: datetime, before: Before = NOTHING_BEFORE
+) -> Verdict:
+    """An answer that was complete at `complete_at` → its verdict. Whatever the node printed,
+    nothing is raised.
+    """
     answer = probe.cut(reply.stdout)
     if answer.version not in probe.READABLE_VERSIONS:  # what looks like rows there may be others
         answer = replace(answer, sections={})
-    uptime_s, cpus = uptime_and_cpus(answer)
-    bad_lines = 0
-    bad_texts: list[str] = []
-    listed: dict[str, Mapping[str, docker.Listed] | None] = {"ps1": None, "ps2": None}
-    for name in listed:
-        if answer.rc(name) == 0:
-            listed[name], bad, texts = docker.parse_ps(answer.lines(name))
-            bad_lines += bad
-            bad_texts += texts
-    measured = docker.measure(answer.lines("stats"), listed["ps1"], listed["ps2"], cpus)
-    bad_texts += measured.errors
-    evidence = _Evidence(
-        host,
-        reply,
-        answer,
-        measured,
-        bad_lines + measured.bad_lines,
-        bad_texts[0] if bad_texts else "",
-        _words(reply.stderr),
-    )
-    status, phase, detail = _decide(evidence)
+    reading = Reading(host, answer, before)
+    evidence = _Evidence(host, reply, answer, reading, _words(reply.stderr))
+    finding = _finding(evidence)
+    found = reading.exact
+    if finding is not None and not found.samples and _is_silence(finding):
+        found = reading.remembered
+    if finding is None:
+        notes = "; ".join(evidence.notes())
+        status, phase, detail = Status.OK, None, notes or None
+    else:
+        status, phase, detail = finding
+        if found.samples:
+            status = Status.PARTIAL
+            instead = not reading.without_docker or _is_silence(finding)
+            if instead and found.counts and not reading.measured.samples:
+                detail += "; what the kernel counts stands in"
+    skew = clock_skew(answer, reply.run_s, complete_at)
     good = status in (Status.OK, Status.PARTIAL)
+    samples = found.samples[:MAX_CONTAINERS] if good else ()
+    added = max(0, len(found.samples) - len(reading.measured.samples))
     return Verdict(
         status,
         phase,
         detail,
-        samples=measured.samples[:MAX_CONTAINERS] if good else (),
-        dropped=measured.dropped,
-        node_uptime_s=uptime_s,
+        samples=samples,
+        dropped=max(0, reading.measured.dropped - added) + _unread(reading, found),
+        node_uptime_s=uptime_and_cpus(answer)[0],
+        source=_source(samples, reading) if good else None,
+        states=reading.states,
+        node=node_of(answer, reading.node, reading.docker_version, skew),
+        seen=reading.memory(found),
     )
+
+
+def _is_silence(finding: "_Finding") -> bool:
+    """Whether a finding is that of a daemon that does not answer."""
+    status, phase, _detail = finding
+    return phase is Phase.DAEMON and status in (Status.DOCKER_DOWN, Status.TIMEOUT)
+
+
+def _unread(reading: Reading, found: Exact) -> int:
+    """Containers that had no docker stats to drop their row, and were gone when it was over."""
+    return len(found.gone) if reading.without_docker else 0
+
+
+def _source(samples: Sequence[Sample], reading: Reading) -> str:
+    """Where a host's figures come from: `docker`, `kernel`, or both."""
+    sources = {sample.source for sample in samples}
+    if not sources:
+        return "kernel" if reading.without_docker else "docker"
+    return sources.pop() if sources in ({"docker"}, {"kernel"}) else "docker+kernel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +119,32 @@ class _Evidence:
     host: Host
     reply: Reply
     answer: probe.Answer
-    measured: docker.Measured
-    bad_lines: int
-    bad_text: str
+    reading: Reading
     stderr_lines: tuple[str, ...]
+
+    @property
+    def measured(self) -> docker.Measured:
+        return self.reading.measured
+
+    @property
+    def bad_lines(self) -> int:
+        return self.reading.bad_lines
+
+    @property
+    def bad_text(self) -> str:
+        return self.reading.bad_text
+
+    def notes(self) -> Iterator[str]:
+        """What is worth a word, though all is well."""
+        renew = f"renew what {_authorize(self.host)} prints"
+        if "kernel1" not in self.answer.sections:
+            yield f"the forced command there is older and reads no exact counters: {renew}"
+        elif self.host.source == "kernel" and not self.reading.without_docker:
+            yield "the kernel's counters cannot be seen there: docker stats stands in"
+        failed = any(self.answer.rc(name) for name in ("state", "version"))
+        refused = any(REFUSED.search(line) for line in self.stderr_lines)
+        if self.host.become and failed and refused:
+            yield f"the sudoers there is older and does not allow docker inspect: {renew}"
 
     @property
     def cli(self) -> str:
@@ -116,13 +172,9 @@ def _words(stderr: bytes | bytearray) -> tuple[str, ...]:
 _Finding = tuple[Status, Phase, str]
 
 
-def _decide(evidence: _Evidence) -> tuple[Status, Phase | None, str | None]:
-    for row in _TABLE:
-        finding = row(evidence)
-        if finding is not None:
-            status, phase, detail = finding
-            return (Status.PARTIAL if evidence.measured.samples else status), phase, detail
-    return Status.OK, None, None
+def _finding(evidence: _Evidence) -> _Finding | None:
+    """The first row of the table that speaks; None when all is well."""
+    return next(filter(None, (row(evidence) for row in _TABLE)), None)
 
 
 def _no_format(evidence: _Evidence) -> _Finding | None:
@@ -272,13 +324,13 @@ def _not_understood(evidence: _Evidence) -> _Finding | None:
 
 
 def _no_stats(evidence: _Evidence) -> _Finding | None:
-    if evidence.answer.rc("stats") is not None:
+    if evidence.answer.rc("stats") is not None or evidence.reading.without_docker:
         return None
     return Status.BAD_OUTPUT, Phase.PARSE, "the answer has no figures section"
 
 
 def _too_many(evidence: _Evidence) -> _Finding | None:
-    count = len(evidence.measured.samples)
+    count = len(evidence.reading.exact.samples)
     if count <= MAX_CONTAINERS:
         return None
     detail = f"{count} containers, of which {MAX_CONTAINERS} are kept"
@@ -286,7 +338,7 @@ def _too_many(evidence: _Evidence) -> _Finding | None:
 
 
 def _not_measured(evidence: _Evidence) -> _Finding | None:
-    names = evidence.measured.unmeasured
+    names = evidence.reading.unmeasured
     if not names:
         return None
     shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
@@ -309,4 +361,4 @@ _TABLE: tuple[Callable[[_Evidence], _Finding | None], ...] = (
     _too_many,
     _not_measured,
 )
-"""With at least one good row, a status other than `ok` becomes `partial` and keeps its reason."""
+"""With at least one good row, the status becomes `partial` and keeps its reason."""

@@ -12,7 +12,11 @@ from fleet import probe
 from fleet.allowance import Allowance
 from fleet.errors import HostError
 from fleet.inventory import Host
+from fleet.node_facts import Node
+from fleet.reading import NOTHING_BEFORE, Before
+from fleet.seen import Seen
 from fleet.sources import Sample
+from fleet.states import ContainerState
 from fleet.status import Phase, Status
 from fleet.sweep import Lost
 from fleet.transport import Run
@@ -22,14 +26,20 @@ MAX_DETAIL_CHARACTERS = 500
 ANSWER_MARGIN_S = 1.0
 """How much earlier than our own deadline the node is told to be done."""
 
+FIRST_WINDOW_S = 1
+"""Between two readings of the kernel's counters, where no earlier sweep has any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One host in one sweep. Every targeted host yields exactly one, success or failure.
 
-    `phase` and `detail` are None when all is well. `via` names the bastion. `sampled_at` is when
-    the answer was complete (central clock, UTC), None where none came; `dropped` counts rows
-    that held no figures; `node_uptime_s` is the node's own clock when its figures were taken.
+    `phase` is None when all is well, and `detail` then only holds what is worth a word. `via` names
+    the bastion. `sampled_at` is when the answer was complete (central clock, UTC), None where none
+    came; `dropped` counts containers that had no figures; `node_uptime_s` is the node's own clock
+    when its figures were taken; `source` says where these come from. `states` are all containers,
+    running or not; `node` is the node itself, None where it said nothing; `seen` is what the next
+    sweep is to know.
     """
 
     host: Host
@@ -43,13 +53,16 @@ class Visit:
     node_uptime_s: float | None = None
     source: str | None = None
     via: str | None = None
+    states: tuple[ContainerState, ...] = ()
+    node: Node | None = None
+    seen: Seen | None = None
 
 
-def visit(host: Host, run: Run, allowance: Allowance) -> Visit:
+def visit(host: Host, run: Run, allowance: Allowance, before: Before = NOTHING_BEFORE) -> Visit:
     """Visit one host within its allowance. A failure is a value; only a bug of ours is raised."""
     if host.bad_config is not None:
         return failure(host, Status.BAD_CONFIG, None, host.bad_config, 0.0)
-    found = _visit(host, run, allowance)
+    found = _visit(host, run, allowance, before)
     if allowance.short and _cut_short(found.status, allowance):
         detail = f"the sweep's deadline came first ({found.detail})"
         return failure(host, Status.SKIPPED, found.phase, detail, found.elapsed_s, found.via)
@@ -63,17 +76,18 @@ def _cut_short(status: Status, allowance: Allowance) -> bool:
     return allowance.expired and status in (Status.DNS, Status.UNREACHABLE, Status.SSH_ERROR)
 
 
-def _visit(host: Host, run: Run, allowance: Allowance) -> Visit:
+def _visit(host: Host, run: Run, allowance: Allowance, before: Before) -> Visit:
     started = time.monotonic()
+    window_s = 0 if before.seen is not None and before.seen.counted else FIRST_WINDOW_S
 
     def request(seconds: float) -> str:
-        return probe.request(host, seconds - ANSWER_MARGIN_S)
+        return probe.request(host, seconds - ANSWER_MARGIN_S, window_s)
 
     try:
         reply = run(host, request, allowance)
         sampled_at = datetime.now(UTC)
         with allowance.parsing:
-            verdict = judge(host, reply)
+            verdict = judge(host, reply, sampled_at, before)
         return Visit(
             host,
             verdict.status,
@@ -84,14 +98,23 @@ def _visit(host: Host, run: Run, allowance: Allowance) -> Visit:
             samples=verdict.samples,
             dropped=verdict.dropped,
             node_uptime_s=verdict.node_uptime_s,
-            source="docker" if verdict.status in (Status.OK, Status.PARTIAL) else None,
+            source=verdict.source,
             via=reply.via,
+            states=verdict.states,
+            node=verdict.node,
+            seen=verdict.seen,
         )
     except HostError as error:
         elapsed_s = time.monotonic() - started
         return failure(host, error.status, error.phase, error.detail, elapsed_s, error.via)
     finally:
         allowance.finish()
+
+
+def rows_of_visit(visit: Visit) -> int:
+    """How many rows a visit brings into all tables."""
+    nodes = 0 if visit.node is None else 1 + len(visit.node.figures.disks)
+    return len(visit.samples) + 1 + sum(one.due for one in visit.states) + nodes
 
 
 def failure(

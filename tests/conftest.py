@@ -5,9 +5,10 @@ A part that is missing fails the tests that need it; none is ever skipped.
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,15 @@ from tests.lab.image import filled
 from tests.lab.lab import PROJECT, Lab
 from tests.lab.node import Node
 from tests.lab.questdb import QuestDB
-from tests.lab.waiting import poll
+from tests.lab.waiting import LabError, poll
 
 settings.register_profile("fleet", deadline=None)  # machines differ, and share their cores
 settings.load_profile("fleet")
 
 MakeNode = Callable[..., Node]
+
+OF_ONE_TEST = re.compile("[a-z]+_[0-9a-f]{12}_(containers|hosts|sweeps|states|nodes|disks)")
+"""What `fresh` of `tests.test_schema` calls them."""
 
 SERVICE = "com.docker.compose.service"
 
@@ -95,6 +99,19 @@ def questdb(lab: Lab) -> Iterator[QuestDB]:
     """A real QuestDB: `.url .host .port .conf`, `.sql(query)`, `.wait_rows(query, count)`."""
     with QuestDB(lab) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def few_tables(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tables under names of one test only go after it: each holds dozens of the server's files."""
+    yield
+    if "questdb" not in request.fixturenames:
+        return
+    server: QuestDB = request.getfixturevalue("questdb")
+    for row in server.sql("SELECT table_name FROM tables()"):
+        if OF_ONE_TEST.fullmatch(row["table_name"]):
+            with suppress(LabError):  # a view, or one that is gone by now
+                server.sql(f'DROP TABLE "{row["table_name"]}"')
 
 
 @pytest.fixture(scope="session")

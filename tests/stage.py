@@ -21,26 +21,35 @@ from fleet.interruption import TOGETHER_S
 from fleet.spool import Entry, Spool
 from fleet.state import Job
 from tests.command import FLEET
+from tests.lab.disks import local_disks
 from tests.lab.inventory import write_inventory
 from tests.lab.lab import Lab, free_port
 from tests.lab.node import Node
 from tests.lab.questdb import QuestDB
 from tests.lab.relay import Relay
 from tests.lab.standin import Crowd, script
+from tests.lab.tables import table_words, tables_named
 from tests.lab.waiting import poll
 
 PAGE = Path(__file__).parent.parent / "docs/reliability.md"
 HOSTS = 3
 ROWS = 4
 SWEEP = (HOSTS * ROWS, HOSTS, 1)
-"""Rows of a sweep in each of the three tables."""
-ALL = sum(SWEEP)
-VISIT = ROWS + 1
+"""Rows of a sweep in containerStats, hostStatus and fleetSweep."""
+DISKS = len(local_disks())
+"""Rows of a visit in diskStats: the nodes have this machine's file systems."""
+VISIT = ROWS + 1 + ROWS + 1 + DISKS
+"""Rows of a visit: of the street's containers every state is due, for it counts restarts."""
+ALL = HOSTS * VISIT + 1
 
 PATIENT = "request_timeout=20000;retry_timeout=500;"
 HASTY = "request_timeout=1000;retry_timeout=500;"
 """For a QuestDB that does not answer."""
 
+_RESTARTS = """\
+        read -r restarts _ </proc/uptime
+        restarts=${restarts%.*}${restarts#*.}
+"""
 _HELD = """\
     while [ -e "/run/lab/hold-$address" ]; do sleep 0.1; done
     stats_rows | sed "$(cat "/run/lab/sed-$address" 2>/dev/null)"
@@ -96,8 +105,9 @@ class Street:
 
     def __init__(self, lab: Lab) -> None:
         plain = script(rows=ROWS, delay_s=0.1)
-        text = plain.replace("    stats_rows\n", _HELD)
-        assert text != plain
+        held = plain.replace("    stats_rows\n", _HELD)
+        text = held.replace("        restarts=$(((number + row) % 4))\n", _RESTARTS)
+        assert plain != held != text
         self.node = Node(
             lab,
             "crowd-of-faults",
@@ -158,7 +168,8 @@ class Stage:
         self, street: Street, database: QuestDB, relay: Relay, folder: Path, number: int
     ) -> None:
         self.street, self.database, self.relay, self.folder = street, database, relay, folder
-        self.tables = [f"{name}_{number}" for name in ("containers", "hosts", "sweeps")]
+        self.named_tables = tables_named(f"{{}}_{number}")
+        self.tables = list(self.named_tables.values())
         self.state = folder / "state"
         self.conf = relay.conf + PATIENT
         self.inventory = write_inventory(folder / "inventory.yaml", street.crowd.hosts)
@@ -183,9 +194,7 @@ class Stage:
 
     def named(self, conf: str | None = None) -> list[str]:
         """The options that name tables, state directory and QuestDB."""
-        containers, hosts, sweeps = self.tables
-        words = ["--table", containers, "--status-table", hosts, "--sweep-table", sweeps]
-        words += ["--state-dir", str(self.state)]
+        words = [*table_words(self.named_tables), "--state-dir", str(self.state)]
         chosen = self.conf if conf is None else conf
         return [*words, "--questdb", chosen] if chosen else words
 
@@ -234,19 +243,24 @@ class Stage:
     # --- what is there
 
     def counts(self) -> tuple[int, int, int]:
-        """Rows in QuestDB, table by table, once it has applied what it has accepted; a row that
-        is there twice is an error.
+        """Rows of containers, hosts and sweeps in QuestDB, once it has applied what it has
+        accepted; a row that is there twice, in any table, is an error.
         """
+        first, second, third, *_later = self.every_count()
+        return first, second, third
+
+    def every_count(self) -> list[int]:
+        """The same of every table, in the order of `tables`."""
         self.settled()
-        containers, hosts, sweeps = self.tables
-        keys = ("timestamp, host, container", "timestamp, host", "timestamp, name")
+        of_container, of_host = "timestamp, host, container", "timestamp, host"
+        keys = [of_container, of_host, "timestamp, name"]
+        keys += [of_container, of_host, "timestamp, host, mount"]
         counts = []
-        for table, key in zip((containers, hosts, sweeps), keys, strict=True):
+        for table, key in zip(self.tables, keys, strict=True):
             rows = self.database.rows_of(f"SELECT {key} FROM {table}")
             assert len({tuple(row.values()) for row in rows}) == len(rows), f"twice in {table}"
             counts.append(len(rows))
-        first, second, third = counts
-        return first, second, third
+        return counts
 
     def wait_rows(self, rows: tuple[int, int, int]) -> None:
         """Wait until just these rows are in QuestDB."""
@@ -269,7 +283,7 @@ class Stage:
 
     def sql(self, statement: str) -> list[dict[str, Any]]:
         """A statement; `C`, `H` and `S` in braces are our tables."""
-        containers, hosts, sweeps = self.tables
+        containers, hosts, sweeps = self.tables[:3]
         text = statement.replace("{C}", containers).replace("{H}", hosts).replace("{S}", sweeps)
         return self.database.sql(text)
 
@@ -321,11 +335,13 @@ class Stage:
         assert done.returncode == 0, done.stderr
         every = [sweeps * rows for rows in SWEEP]
         self.holds((every[0], every[1], every[2]))
+        beside = [every[0], every[1], every[1] * DISKS]
+        poll(lambda: self.every_count()[3:] == beside, 30, f"{beside}")
         return done
 
     def _pattern(self, quote: str, n: int | None) -> str:
         """A quote of the table as a regular expression: its placeholders are filled in."""
-        containers, hosts, sweeps = self.tables
+        containers, hosts, sweeps = self.tables[:3]
         words = {
             "HOST:PORT": r"[a-z0-9.-]+:[0-9]+",
             "STATE": re.escape(str(self.state)),

@@ -30,7 +30,7 @@ WEB = Words(
     port="2222",
     user="ops",
     key="/keys/id",
-    sudoers="ops ALL=(root) NOPASSWD: /usr/bin/timeout …",
+    sudoers="fleet authorize --format sudoers --docker /snap/bin/docker web01",
 )
 
 SEEN = [
@@ -224,7 +224,7 @@ def test_commands_are_commands_of_ours():
 
 
 def test_advice_is_in_the_words_of_the_host():
-    """Its name, address, port, user, key and sudoers line stand where the manual has words."""
+    """Its name, address, port, user, key and way to sudoers stand where the manual has words."""
     for status, _about, cause in ALL:
         lines = "\n".join(as_lines(advise(status, [cause], WEB), 100))
         assert not re.search(r"HOST\b|ADDRESS|PORT\b|USER\b|KEY\b|[{}`]", lines), lines

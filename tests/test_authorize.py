@@ -19,7 +19,9 @@ from fleet.errors import UsageError
 from fleet.inventory import Host
 from fleet.key_text import KINDS
 from fleet.public_key import public_key
-from fleet.sudoers import is_plain_path, sudoers_line
+from fleet.sources.docker import STATS_FORMAT
+from fleet.sources.state import INSPECT_FORMAT, VERSION_FORMAT
+from fleet.sudoers import is_plain_path, sudoers_line, way_to_line
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlzdcI2RV/e0gILjBRutRsOard/knXKmyRXaQj500sd fleet"
 MARKS = {"private": "PRIVATE" + " KEY"}  # apart: no file here looks like a key
@@ -217,16 +219,39 @@ def test_no_name_breaks_out_of_its_line(name, user, become):
     assert yaml.safe_load(printed(found, "cloud-init"))["users"][1]["name"] == user
 
 
+def _rules(line: str) -> list[str]:
+    """The commands of a line of sudoers, the commas that are escaped left in."""
+    return re.split(r"(?<!\\), ", line.partition("NOPASSWD: ")[2])
+
+
 def test_sudoers_line_has_no_wildcard_before_docker():
     """sudo's * matches blanks: one before `docker` would allow any program."""
     line = sudoers_line(Host("n", "n", user="ops"))
-    for rule in line.partition("NOPASSWD: ")[2].split(", "):
-        assert re.fullmatch(
-            r"/usr/bin/timeout -k 2 \[0-9\]\[0-9\]\[0-9\] /usr/bin/docker (ps|stats) .+", rule
-        )
-        assert "*" not in rule.partition("docker ps")[0]
-    assert line.count("*") == 1
-    assert len(line) < 300
+    within = r"!?/usr/bin/timeout -k 2 \[0-9\]\[0-9\]\[0-9\] /usr/bin/docker "
+    tails = [re.sub(f"^{within}", "", rule) for rule in _rules(line)]
+    assert [tail.split()[0] for tail in tails] == ["ps", "stats", "version", "inspect", "inspect"]
+    assert [re.sub(r"\\.", "", tail).count("*") for tail in tails] == [1, 0, 0, 1, 3]
+    assert len(line) < 1000
+
+
+def test_sudoers_patterns_match_the_probes_formats_alone():
+    """As sudoers and fnmatch read it, the rule is the very text that the probe sends, then ids."""
+    *_, allowed, taken_back = _rules(sudoers_line(Host("n", "n")))
+    read = re.sub(r"\\([,:=#\\])", r"\1", allowed)
+    literal = re.sub(r"\\([][*?!])", r"\1", read)
+    assert literal.endswith(f" inspect --type container --format {INSPECT_FORMAT} -- *")
+    assert re.sub(r"\\.|\[0-9\]", "", read).count("[") == 0, "no bracket is left open to a guess"
+    assert taken_back.startswith("!")
+    assert taken_back.endswith(" /usr/bin/docker inspect * -- *[!0-9a-f ]*")
+
+
+@pytest.mark.parametrize("text", [INSPECT_FORMAT, VERSION_FORMAT, STATS_FORMAT])
+def test_a_format_that_is_cut_at_a_blank_is_none(text):
+    """sudo does not see where an argument ends: what stands before a blank must be no template."""
+    blanks = [found.start() for found in re.finditer(" ", text)]
+    assert blanks
+    for blank in blanks:
+        assert text[:blank].count("{{") == text[:blank].count("}}") + 1
 
 
 @pytest.mark.parametrize(
@@ -244,6 +269,20 @@ def test_path_in_the_rule_is_one_plain_file(path, taken):
     """What would mean several files, or end the rule, is not taken."""
     assert is_plain_path(path) == (path == taken)
     assert f" {taken} ps " in sudoers_line(Host("n", "n", runtime_path=path))
+
+
+@pytest.mark.parametrize(
+    ("docker", "words"),
+    [
+        (None, ""),
+        ("/usr/bin/docker", ""),
+        ("/snap/bin/docker", " --docker /snap/bin/docker"),
+        ("/opt/dock*", ""),
+    ],
+)
+def test_command_that_prints_the_line(docker, words):
+    """It names the place of docker where that is unusual, and the host as a shell takes it."""
+    assert way_to_line("web 1", docker) == f"fleet authorize --format sudoers{words} 'web 1'"
 
 
 @pytest.mark.parametrize(
@@ -323,14 +362,26 @@ def test_bastion_may_connect_to_what_is_behind_it_and_no_further(keys, tmp_path)
 
 
 def test_bastion_of_very_many_does_not_name_them():
-    """sshd would not read so long a line; what is given instead is said."""
-    for count, named in ((300, 300), (301, 0)):
+    """sshd of before 2018 would not read so long a line; what is given instead is said."""
+    seen = set()
+    for count in range(1, 500, 7):
         opens = tuple(f"web{number}:22" for number in range(count))
-        found = grants([Login(Host("gate", "gate"), "ops", KEY, opens)])
-        text = printed(found, "authorized_keys")
-        assert text.count("permitopen=") == named
-        assert ("# WARNING: gate: a bastion, with the 301 places" in text) == (named == 0)
-        assert len(found[0].key_line) < 16_384
+        (grant,) = grants([Login(Host("gate", "gate"), "ops", KEY, opens)])
+        text = printed([grant], "authorized_keys")
+        assert text.count("permitopen=") == (0 if grant.opens_any else count)
+        assert (f"# WARNING: gate: a bastion, with the {count} places" in text) == (
+            grant.opens_any and count > 1
+        )
+        assert len(grant.key_line) < 16_384
+        seen.add((grant.opens_any, count > 150))
+    assert {(False, False), (True, True)} <= seen
+    assert (True, False) not in seen
+
+
+def test_line_of_any_key_is_one_that_sshd_reads_whole(keys):
+    """OpenSSH 7.2, the first that knows `restrict`, reads 16,383 bytes of a line."""
+    for file in keys.glob("*.pub"):
+        assert len(key_line(public_key(str(file)), "10.0.0.0/8,192.168.0.0/16")) < 12_000
 
 
 def test_command_offers_the_forms_that_there_are():

@@ -65,8 +65,9 @@ def _told_now(stdout: bytes) -> bytes:
 
 
 def _good(**options: float) -> bytes:
+    kernel = [("kernel1", 0, "cgroup 2\nt 100.6"), ("kernel2", 0, "cgroup 2\nt 102.1")]
     listed = [("ps1", 0, PS), ("stats", 0, ROW), ("clock", 0, "uptime 102.0"), ("ps2", 0, PS)]
-    return _answer(*listed, **options)  # type: ignore[arg-type]
+    return _answer(*kernel, *listed, **options)  # type: ignore[arg-type]
 
 
 def _way_to(told: Told) -> None:
@@ -134,8 +135,15 @@ def _results(one: Checked) -> str:
 STEPS = {
     "all well": (_answers(_good()), "++++ ++++++", None),
     "no containers": (
-        _answers(_answer(("ps1", 0, ""), ("stats", 0, ""), ("ps2", 0, ""))),
+        _answers(
+            _answer(("kernel1", 0, "cgroup 2"), ("ps1", 0, ""), ("stats", 0, ""), ("ps2", 0, ""))
+        ),
         "++++ ++++++",
+        None,
+    ),
+    "an older forced command": (
+        _answers(_answer(("ps1", 0, PS), ("stats", 0, ROW), ("ps2", 0, PS))),
+        "++++ +++++w",
         None,
     ),
     "clock ahead": (_answers(_good(skew_s=60)), "++++ ++++w+", None),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,12 +11,18 @@ import pytest
 from fleet import collect
 from fleet.delivery import Report, target_of
 from fleet.errors import Locked, SchemaError
-from fleet.inventory import Host
+from fleet.inventory import Host, load
+from fleet.node_facts import Node
+from fleet.prepare import select_from
 from fleet.questdb_conf import parse_conf
+from fleet.seen import Count, Seen, SeenContainer
 from fleet.settings import Settings
+from fleet.sources import state as states
+from fleet.sources.node import NodeFigures
 from fleet.state import Job, State
+from fleet.states import ContainerState
 from fleet.status import Status
-from fleet.visit import failure
+from fleet.visit import Visit, failure
 from tests.command import FLEET
 from tests.questdb_double import nobody, questdb_double
 
@@ -99,6 +106,82 @@ def test_collect_publishes_by_way_of_the_spool(tmp_path):
         assert (double.count("hostStatus"), double.count("fleetSweep")) == (5, 1)
         assert (outcome.bugs, outcome.interrupted) == ((), None)
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+SEEN = Seen(4e9, "b0", {"a" * 64: SeenContainer("web", count=Count(7, 50.0))})
+
+
+def _good(host, _run, _allowance, _before):
+    """A visit that brings a state, a node and what is to be remembered."""
+    state = ContainerState("web", None, None, states.State("a" * 64, "running"), True, "m")
+    return Visit(
+        host,
+        Status.OK,
+        None,
+        None,
+        0.1,
+        states=(state,),
+        node=Node(NodeFigures(boot_id=host.name), 1, 2.0, None, None),
+        seen=SEEN,
+    )
+
+
+def test_collect_tells_the_next_sweep_what_it_saw(tmp_path, monkeypatch):
+    """Each host's visit gets what the last sweep of the job saw of it, and this sweep's time."""
+    before = []
+
+    def visit(host, run, allowance, known):
+        before.append((host.name, known))
+        return _good(host, run, allowance, known)
+
+    monkeypatch.setattr(collect, "visit", visit)
+    with questdb_double() as double:
+        settings = _settings(double.conf, tmp_path)
+        for _ in range(2):
+            outcome = collect.collect(HOSTS[:2], settings, lambda _visit: None)
+        collect.collect(HOSTS[:1], replace(settings, name="other"), lambda _visit: None)
+    assert outcome.bugs == ()
+    assert [known.seen for _, known in before] == [None, None, SEEN, SEEN, None]
+    assert before[2][1].at == outcome.sweep.started_at.timestamp()
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_states_and_nodes_are_kept_only_to_be_shown(tmp_path, monkeypatch, shown):
+    """Published they are either way; a run that prints nothing keeps no more than it counts."""
+    monkeypatch.setattr(collect, "visit", _good)
+    with questdb_double() as double:
+        settings = _settings(double.conf, tmp_path)
+        outcome = collect.collect(HOSTS[:2], settings, lambda _visit: None, shown=shown)
+        assert (double.count("containerState"), double.count("nodeStats")) == (2, 2)
+    assert [len(visit.states) for visit in outcome.sweep.visits] == [int(shown)] * 2
+    assert [visit.node is not None for visit in outcome.sweep.visits] == [shown] * 2
+    assert [visit.seen for visit in outcome.sweep.visits] == [None, None]
+
+
+def test_one_engine_under_two_names_is_said(monkeypatch):
+    """Two hosts of one kernel's life that list one container are one; a copied machine is not."""
+
+    def visit(host, *more):
+        good = _good(host, *more)
+        life = "same" if host.name in ("h1", "h3") else host.name
+        return replace(good, node=replace(good.node, figures=NodeFigures(boot_id=life)))
+
+    monkeypatch.setattr(collect, "visit", visit)
+    monkeypatch.setattr("random.randrange", lambda _count: 0)
+    outcome = collect.snapshot(HOSTS, Settings(forks=1), lambda _visit: None)
+    said = "one Docker engine with h1: sums count its containers twice"
+    assert [visit.detail for visit in outcome.sweep.visits] == [None, None, None, said, None]
+    assert outcome.sweep.failed == ()
+
+
+@pytest.mark.parametrize("asked", [None, "docker", "kernel"])
+def test_source_of_the_command_stands_before_the_hosts(tmp_path, asked):
+    """`--source` is for all of them; without it each keeps its own."""
+    path = tmp_path / "inventory.yaml"
+    path.write_text("all: {hosts: {a: {fleet_source: kernel}, b: }}\n")
+    selection = select_from(load(str(path)), Settings(source=asked))
+    found = [host.source for host in selection.hosts]
+    assert found == (["kernel", "docker"] if asked is None else [asked, asked])
 
 
 def test_collect_keeps_what_nobody_takes(tmp_path):

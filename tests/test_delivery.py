@@ -33,8 +33,8 @@ from tests.lab.lab import Lab
 from tests.lab.questdb import QuestDB
 from tests.lab.waiting import poll
 from tests.questdb_double import Double, nobody, questdb_double
-from tests.test_schema import client_of, count_of, fresh
-from tests.test_tables import NOW, small_sweep
+from tests.test_schema import client_of, count_of, fresh, names_of
+from tests.test_tables import NOW, full_sweep, small_sweep
 
 # A run makes one encoder; these tests make many.
 pytestmark = pytest.mark.filterwarnings("ignore:questdb.Sender. Detected a burst")
@@ -127,6 +127,41 @@ def test_a_run_leaves_nothing_behind(double: Double, tmp_path: Path) -> None:
     assert run.whole() == Report(sent=6)
     assert counts(double) == (2, 3, 1)
     assert run.spool.waiting() == []
+
+
+def test_rows_of_every_table_are_delivered(double: Double, tmp_path: Path) -> None:
+    """States that are due, the node and its disks go the way of the other rows, and are counted."""
+    run = Run(double.conf, tmp_path)
+    assert run.whole(*full_sweep().visits) == Report(sent=10)
+    assert counts(double) == (2, 3, 1)
+    assert [double.count(name) for name in ("containerState", "nodeStats", "diskStats")] == [
+        *(1, 1, 2),
+    ]
+
+
+def test_rows_of_every_table_are_kept(tmp_path: Path) -> None:
+    """Where nobody takes them, they all wait on disk."""
+    with nobody() as conf:
+        run = Run(conf, tmp_path, publish_timeout_s=0.0)
+        assert run.whole(*full_sweep().visits).kept == 10
+    assert run.rows_on_disk() == 10
+
+
+def test_usual_names_of_later_tables_are_no_part_of_the_target(tmp_path: Path) -> None:
+    """What waits from before those tables came is of the same target, and is sent."""
+    run = Run("http::addr=db:9000;", tmp_path)
+    assert target_of(run.settings).tables == (CONTAINERS, HOSTS, SWEEPS)
+    renamed = replace(run.settings, tables=TableNames("a", "b", "c"))
+    assert target_of(renamed).tables == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("later", ["states", "nodes", "disks"])
+def test_other_names_of_later_tables_are_another_target(tmp_path: Path, later: str) -> None:
+    """Rows for a table of another name never go to the usual one."""
+    run = Run("http::addr=db:9000;", tmp_path)
+    other = replace(run.settings, tables=TableNames(**{later: "mine"}))
+    assert target_of(other).tables == (CONTAINERS, HOSTS, SWEEPS, "mine")
+    assert target_of(other).mark != target_of(run.settings).mark
 
 
 def test_rows_of_a_sweep_bear_its_time(double: Double, tmp_path: Path) -> None:
@@ -618,7 +653,7 @@ def test_unreachable_once_is_not_waited_for_again(tmp_path: Path) -> None:
 def test_a_real_server_has_every_row_once(questdb: QuestDB, tmp_path: Path) -> None:
     """Own rows and a backlog, all of it sent twice: the dedup keys make it once."""
     schema = fresh("delivery")
-    names = TableNames(schema.containers.name, schema.hosts.name, schema.sweeps.name)
+    names = names_of(schema)
     with nobody() as elsewhere:
         away = Run(elsewhere, tmp_path / "away", tables=names, publish_timeout_s=0.0)
         assert away.whole().kept == 6
@@ -632,7 +667,7 @@ def test_a_real_server_has_every_row_once(questdb: QuestDB, tmp_path: Path) -> N
         report = run.whole()
         assert (report.sent, report.drained, report.lost, report.lines) == (6, 6, 0, ())
         assert run.spool.waiting() == []
-    for table, count in zip(schema.tables, (4, 6, 2), strict=True):
+    for table, count in zip(schema.tables, (4, 6, 2, 0, 0, 0), strict=True):
         count_of(questdb, table.name, count)
 
 
@@ -643,7 +678,7 @@ def test_a_real_table_that_is_suspended(
     """Its rows stay on disk until it is resumed; then they are all there."""
     monkeypatch.setenv("QDB_DEV_MODE_ENABLED", "true")  # only then SUSPEND WAL is understood
     schema, other = fresh("suspended"), fresh("other")
-    names = TableNames(schema.containers.name, schema.hosts.name, schema.sweeps.name)
+    names = names_of(schema)
     with QuestDB(lab, "questdb-suspended") as questdb:
         client = client_of(questdb)
         ensure(client, schema)
@@ -660,7 +695,7 @@ def test_a_real_table_that_is_suspended(
         again.started_at = NOW + timedelta(minutes=1)
         report = again.whole()
         assert (report.sent, report.drained, report.lines) == (6, 6, ())
-        for table, count in zip(schema.tables, (4, 6, 2), strict=True):
+        for table, count in zip(schema.tables, (4, 6, 2, 0, 0, 0), strict=True):
             count_of(questdb, table.name, count)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -15,6 +16,8 @@ import pytest
 from fleet import probe
 from fleet.inventory import Host
 from fleet.node_facts import clock_skew
+from fleet.sources.docker import PS_FORMAT
+from fleet.sources.state import INSPECT_FORMAT
 from tests.command import fleet
 from tests.lab.engine import Engine
 from tests.lab.inventory import write_inventory
@@ -32,7 +35,7 @@ GOLDEN = Path(__file__).with_name("probes")
 def engine(lab) -> Iterator[Engine]:
     """An engine with one container."""
     with Engine(lab, "engine-authorize") as engine:
-        engine.run("only", command=["sleep", "1000000"])
+        engine.run("only", SECRET, command=["sleep", "1000000"])
         yield engine
 
 
@@ -66,6 +69,12 @@ def _snapshot(folder: Path, node: Node, **variables: Any) -> dict[str, Any]:
     return {**row, "names": [row["name"] for row in shown["containerStats"]]}
 
 
+def _answer(node: Node) -> probe.Answer:
+    """What the probe answers there through sudo, whatever stands in the node's authorized_keys."""
+    done = node.ssh(probe.request(Host("n", node.address, become=True), 20))
+    return probe.cut(done.stdout.encode())
+
+
 def _client(node: Node, program: str, *words: str) -> "subprocess.CompletedProcess[str]":
     """Another of OpenSSH's clients, with the lab's key."""
     known = node.folder / "known_hosts"
@@ -96,7 +105,7 @@ def test_visit_gets_through_the_printed_line(shut, tmp_path):
 def test_nothing_else_is_run_by_the_printed_line(shut, command):
     """Whatever the client asks for, what answers is the probe."""
     done = shut.ssh(command)
-    assert "uid=" not in done.stdout + done.stderr
+    assert not re.search(r"\buid=\d+\(", done.stdout + done.stderr)
     assert f"@fleet {probe.VERSION} END" in done.stdout
 
 
@@ -143,21 +152,41 @@ def test_visit_with_sudo_needs_the_printed_lines_only(engine, make_node, authori
     row = _snapshot(tmp_path, node, ansible_become=True)
     assert (row["status"], row["names"]) == ("ok", ["only"]), row
     assert _snapshot(tmp_path, node)["status"] == "docker_denied"
+    answer = _answer(node)
+    assert answer.whole
+    names = ("ps1", "state", "version", "stats", "ps2")
+    assert [answer.rc(name) for name in names] == [0] * 5
+    assert len(answer.lines("state")) == len(answer.lines("version")) == 1
 
 
-def test_refusal_of_sudo_names_the_line_that_ends_it(engine, make_node, tmp_path):
-    """The line in the detail of docker_denied, put into sudoers as it is, makes the host well."""
+def test_refusal_of_sudo_names_what_ends_it(engine, make_node, tmp_path):
+    """What the command in the detail of docker_denied prints makes the host well."""
     node = make_node(engine=engine, docker_group=False, sudoers="root ALL=(ALL) ALL\n")
     row = _snapshot(tmp_path, node, ansible_become=True)
     assert (row["status"], row["phase"]) == ("docker_denied", "daemon"), row
-    line = row["detail"].partition(" needs: ")[2]
-    assert line.startswith(f"{USER} ALL=(root) NOPASSWD: ")
-    (node.folder / "etc/sudoers").write_text(f"{line}\n")
+    program, *words = shlex.split(row["detail"].partition(" needs what this prints: ")[2])
+    assert (program, words[-1]) == ("fleet", "n")
+    inventory = ("-i", tmp_path / "inventory.yaml", "-F", "none")
+    public = ("--public-key", node.key_file.with_suffix(".pub"))
+    printed = fleet(*words, *inventory, *public).stdout
+    assert f"\n{USER} ALL=(root) NOPASSWD: " in printed
+    (node.folder / "etc/sudoers").write_text(printed)
     row = _snapshot(tmp_path, node, ansible_become=True)
     assert (row["status"], row["names"]) == ("ok", ["only"]), row
 
 
-ALLOWED = f"/usr/bin/timeout -k 2 005 {DOCKER} ps --no-trunc --format x"
+SECRET = "--env=PASSWORD=xyzzy"
+WITHIN = f"/usr/bin/timeout -k 2 005 {DOCKER}"
+INSPECT = f"inspect --type container --format {shlex.quote(INSPECT_FORMAT)} --"
+VERSION = "version --format '{{json .Server.Version}}'"
+ALLOWED = (
+    f"{WITHIN} ps --no-trunc --format x",
+    f"{WITHIN} ps --no-trunc --format {shlex.quote(PS_FORMAT)} -a",
+    f"{WITHIN} stats --no-stream --no-trunc --format '{{{{json .}}}}'",
+    f"{WITHIN} {INSPECT} @",
+    f"{WITHIN} {INSPECT} @ @",
+    f"{WITHIN} {VERSION}",
+)
 NOT_ALLOWED = (
     "id",
     "sh -c id",
@@ -173,6 +202,35 @@ NOT_ALLOWED = (
     "timeout -k 2 005 /run/bin/docker ps --no-trunc --format x",
     f"timeout -s 9 005 {DOCKER} ps --no-trunc --format x",
     f"timeout -k 2 '00 ' {DOCKER} ps --no-trunc --format x",
+    f"{WITHIN} inspect @",
+    f"{WITHIN} inspect --type container @",
+    f"{WITHIN} inspect --type container --format '{{{{json .}}}}' -- @",
+    f"{WITHIN} {INSPECT[:-3]} --format '{{{{json .Config.Env}}}}' -- @",
+    f"{WITHIN} {INSPECT[:-3]} -- '{{{{json .Config.Env}}}}' -- @",
+    f"{WITHIN} {INSPECT[:-4]} -- {{{{json .Config.Env}}}}' @",
+    f"{WITHIN} {INSPECT[:-4]} -- {{{{json .Config.Env}}}}' -- @",
+    f"{WITHIN} {INSPECT[:-4]} -- aa {{{{.Config.Env}}}} ff' @",
+    f"{WITHIN} {INSPECT[:-4]} -- aa\n{{{{.Config.Env}}}}' @",
+    f"{WITHIN} {INSPECT[:-4]} -- \\{{{{.Config.Env}}}}' @",
+    f"{WITHIN} {INSPECT[:-4]} -- é{{{{.Config.Env}}}}' @",
+    f"{WITHIN} {INSPECT} @ --format '{{{{json .Config.Env}}}}'",
+    f"{WITHIN} {INSPECT} only",
+    f"{WITHIN} {INSPECT.replace('--type container', '--size')} @",
+    f"{WITHIN} {INSPECT.replace('container --', 'image --')} @",
+    f"{WITHIN} {INSPECT.replace('[', 'x', 1)} @",
+    f"{WITHIN} container {INSPECT} @",
+    f"{WITHIN} -D {INSPECT} @",
+    f"timeout -k 2 5 {DOCKER} {INSPECT} @",
+    f"timeout -k 2 005 /run/bin/docker {INSPECT} @",
+    f"{DOCKER} {INSPECT} @",
+    f"{WITHIN} version",
+    f"{WITHIN} version --format '{{{{json .}}}}'",
+    f"{WITHIN} {VERSION} x",
+    f"{WITHIN} -H tcp://127.0.0.1:9 {VERSION}",
+    f"{DOCKER} {VERSION}",
+    f"{WITHIN} exec @ id",
+    f"{WITHIN} logs @",
+    f"{WITHIN} cp @:/etc/passwd -",
     f"DOCKER_HOST=tcp://127.0.0.1:9 timeout -k 2 005 {DOCKER} ps --no-trunc --format x",
     "kill -9 1",
     "-s",
@@ -181,16 +239,66 @@ NOT_ALLOWED = (
 
 
 def test_printed_sudoers_allow_nothing_but_the_probes_commands(engine, make_node, authorize):
-    """Not even a login that is free to ask for anything gets more from sudo than two listings."""
+    """Not even a login that is free to ask for anything gets more from sudo than named fields."""
     sudoers = authorize("--format", "sudoers", ansible_become=True)
     evil = {"docker": "#!/bin/sh\nid\n"}
     node = make_node(engine=engine, docker_group=False, sudoers=sudoers, bin=evil)
-    assert node.ssh(f"sudo -n {ALLOWED}").returncode == 0
-    tries = "; ".join(f"sudo -n {words} && echo ran {n}" for n, words in enumerate(NOT_ALLOWED))
-    done = node.ssh(tries)
+    id_ = engine.docker("ps", "--quiet", "--no-trunc")
+    for words in ALLOWED:
+        done = node.ssh(f"sudo -n {words.replace('@', id_)}")
+        assert done.returncode == 0, (words, done.stderr)
+        assert done.stdout.strip()
+        assert "xyzzy" not in done.stdout
+    tries = [f"sudo -n {words.replace('@', id_)}" for words in NOT_ALLOWED]
+    done = node.ssh("; ".join(f"{words} && echo ran {n}" for n, words in enumerate(tries)))
     assert "uid=" not in done.stdout
+    assert "xyzzy" not in done.stdout + done.stderr
     assert "ran" not in done.stdout
-    assert done.stderr.count("sudo") >= len(NOT_ALLOWED), done.stderr
+    assert len(re.findall("^(?:sudo:|Sorry,|usage:) ", done.stderr, re.MULTILINE)) >= len(tries)
+
+
+def test_no_other_cut_of_an_allowed_line_shows_more(engine, make_node, authorize):
+    """sudo sees no ends of arguments: wherever blanks are moved into them, Docker shows no more."""
+    sudoers = authorize("--format", "sudoers", ansible_become=True)
+    node = make_node(engine=engine, docker_group=False, sudoers=sudoers)
+    id_ = engine.docker("ps", "--quiet", "--no-trunc")
+    fields = node.ssh(f"sudo -n {WITHIN} {INSPECT} {id_}").stdout.strip()
+    assert json.loads(fields)[0] == id_
+    words = ["inspect", "--type", "container", "--format", *INSPECT_FORMAT.split(), "--", id_]
+    cuts = [
+        [*words[:first], " ".join(words[first:last]), *words[last:], id_]
+        for first in range(len(words))
+        for last in range(first + 1, len(words) + 1)
+    ]
+    mark = "=+=+="
+    tries = (f"echo {mark}; sudo -n {WITHIN} {shlex.join(cut)}\n" for cut in cuts)
+    (node.run_folder / "home/tries").write_text("".join(tries))
+    done = node.ssh("sh tries", timeout_s=200)
+    shown = [text.strip() for text in done.stdout.split(mark)[1:]]
+    assert len(shown) == len(cuts)
+    whole = [text for text in shown if text]
+    assert whole, done.stderr
+    for text in whole:
+        for line in text.splitlines():
+            assert re.fullmatch(f"{re.escape(fields)}[-0-9a-f ]*", line), text
+    assert "sudo:" not in done.stderr
+
+
+def test_sudoers_of_before_still_bring_the_figures(engine, make_node, tmp_path):
+    """A line that allows only `ps` and `stats` is enough for rows; the rest is refused by sudo."""
+    within = f"/usr/bin/timeout -k 2 [0-9][0-9][0-9] {DOCKER}"
+    sudoers = (
+        f"{USER} ALL=(root) NOPASSWD: {within} ps --no-trunc --format *, "
+        f"{within} stats --no-stream --no-trunc --format {{{{json .}}}}\n"
+    )
+    node = make_node(engine=engine, docker_group=False, sudoers=sudoers)
+    answer = _answer(node)
+    assert answer.whole
+    assert [answer.rc(name) for name in ("ps1", "state", "version", "stats", "ps2")] == [
+        0, 1, 1, 0, 0,
+    ]  # fmt: skip
+    row = _snapshot(tmp_path, node, ansible_become=True)
+    assert (row["status"], row["names"]) == ("ok", ["only"]), row
 
 
 def test_node_with_the_text_of_version_1_is_still_read(engine, make_node, tmp_path):

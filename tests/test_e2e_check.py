@@ -65,7 +65,7 @@ CASES = {
         "docker_denied",
         "permission",
         "password is required|sudoers",
-        r"ops ALL=\(root\) NOPASSWD: /usr/bin/timeout .*docker ps .*",
+        r"fleet authorize --format sudoers --docker /\S+/docker no-sudo",
     ),
     "no-daemon": Case("docker_down", "daemon", "Cannot connect", "systemctl status docker"),
     "bad-config": Case("bad_config", None, "ansible_port", "fleet hosts --host bad-config"),

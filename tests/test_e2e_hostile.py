@@ -25,6 +25,7 @@ from tests.lab.inventory import write_inventory
 from tests.lab.lab import Lab
 from tests.lab.questdb import QuestDB
 from tests.lab.standin import Crowd, crowd, expected
+from tests.lab.tables import table_words, tables_named
 
 pytestmark = pytest.mark.e2e
 
@@ -300,15 +301,16 @@ def test_questdb_has_their_text_as_it_was(zoo, good, questdb: QuestDB, tmp_path)
     hosts = {"formulas": zoo.hosts["formulas"], "stolen-ids": zoo.hosts["stolen-ids"]}
     targets = _targets(tmp_path, {**good.hosts, **hosts}, good.known_hosts + zoo.known_hosts)
     prefix = f"hostile{os.getpid()}"
-    tables = {"--table": "c", "--status-table": "h", "--sweep-table": "s"}
-    flags = [word for flag, mark in tables.items() for word in (flag, f"{prefix}_{mark}")]
+    tables = tables_named(f"{prefix}_{{}}")
+    flags = table_words(tables)
     run = _run(tmp_path, "collect", "--questdb", questdb.conf, *flags, *targets.words)
     _check_harmless(run.stderr)
+    containers = tables["containers"]
     count = 10 * GOOD + 10 + len(FORMULAS)
-    questdb.wait_rows(f'SELECT host FROM "{prefix}_c"', count)
-    found = questdb.sql(f"SELECT image FROM \"{prefix}_c\" WHERE host = 'formulas'")
+    questdb.wait_rows(f'SELECT host FROM "{containers}"', count)
+    found = questdb.sql(f"SELECT image FROM \"{containers}\" WHERE host = 'formulas'")
     assert {row["image"] for row in found} == set(FORMULAS.values())
-    counts = questdb.sql(f'SELECT host, count() c FROM "{prefix}_c" GROUP BY host')
+    counts = questdb.sql(f'SELECT host, count() c FROM "{containers}" GROUP BY host')
     assert {row["host"]: row["c"] for row in counts} == {
         **dict.fromkeys(good.addresses, 10),
         "stolen-ids": 10,

@@ -13,6 +13,7 @@ from tests.command import fleet
 from tests.lab.inventory import write_inventory
 from tests.lab.questdb import QuestDB
 from tests.lab.standin import Crowd, crowd
+from tests.lab.tables import table_words, tables_named
 
 pytestmark = pytest.mark.e2e
 
@@ -33,7 +34,8 @@ class Job:
     def __init__(self, nodes: Crowd, questdb: QuestDB, folder: Path) -> None:
         self._nodes, self._questdb, self._folder = nodes, questdb, folder
         mark = f"labels_{uuid4().hex[:10]}"
-        self.tables = tuple(f"{mark}_{kind}" for kind in ("containers", "hosts", "sweeps"))
+        self.named = tables_named(f"{mark}_{{}}")
+        self.tables = tuple(self.named.values())
         (folder / "known_hosts").write_text(nodes.known_hosts)
 
     def words(self, labels: list[str], only: slice = slice(None)) -> list[str]:
@@ -49,8 +51,7 @@ class Job:
 
     def collect(self, labels: list[str], only: slice = slice(None)) -> str:
         """One sweep → what it said."""
-        flags = ("--table", "--status-table", "--sweep-table")
-        tables = [word for pair in zip(flags, self.tables, strict=True) for word in pair]
+        tables = table_words(self.named)
         run = fleet("collect", *self.words(labels, only), "--questdb", self._questdb.conf, *tables)
         assert run.returncode == 0, run.stderr
         return run.stderr
@@ -74,10 +75,10 @@ def job(nodes, questdb, tmp_path) -> Job:
 
 
 def test_labels_come_to_tables_that_exist(job):
-    """Symbols are added to all three; old rows have null, new ones what their host has, and a
+    """Symbols are added to every table; old rows have null, new ones what their host has, and a
     sweep what all its hosts share.
     """
-    containers, hosts, sweeps = job.tables
+    containers, hosts, sweeps = job.tables[:3]
     job.collect([])
     for table in job.tables:
         assert "env" not in job.columns(table)
@@ -107,7 +108,7 @@ def test_labels_come_to_tables_that_exist(job):
 
 def test_labels_may_go_and_change_places(job):
     """The order in the inventory means nothing to a table, and a label that is gone is null."""
-    _containers, hosts, _sweeps = job.tables
+    hosts = job.named["hosts"]
     job.collect(["env", "role"])
     assert job.collect(["role", "env"]) == ""
     assert job.collect(["role"]) == ""
@@ -117,7 +118,7 @@ def test_labels_may_go_and_change_places(job):
 
 def test_a_label_that_is_a_column_of_another_type_is_refused_before_ssh(job, questdb):
     """A table that has a number of that name keeps it; the way out is said."""
-    _containers, hosts, _sweeps = job.tables
+    hosts = job.named["hosts"]
     job.collect([])
     questdb.sql(f'ALTER TABLE "{hosts}" ADD COLUMN env DOUBLE')
     with pytest.raises(AssertionError, match="env") as caught:

@@ -2,6 +2,7 @@
 real `.ssh` folders, the command line.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -31,6 +32,9 @@ while block := there.recv(65536):
     os.write(1, block)
 """
 """What `nc HOST PORT` does."""
+
+
+ONE_ENGINE = r"one Docker engine with \S+: sums count its containers twice"
 
 
 class Stage(NamedTuple):
@@ -274,7 +278,8 @@ def swept(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.mark.parametrize("name", GOOD)
 def test_alias_is_reached(swept: Run, name: str) -> None:
     """Each construct leads to the node that it names."""
-    assert (swept.hosts[name]["status"], swept.detail(name)) == ("ok", "")
+    assert swept.hosts[name]["status"] == "ok"
+    assert re.fullmatch(f"({ONE_ENGINE})?", swept.detail(name))  # which has many names here
     assert swept.hosts[name]["containers"] == 1
 
 

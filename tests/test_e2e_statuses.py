@@ -23,6 +23,7 @@ from tests.lab.waiting import poll
 
 pytestmark = pytest.mark.e2e
 
+ONE_ENGINE = r"one Docker engine with [a-z-]+: sums count its containers twice"
 ROOTS = "ops ALL=(root) NOPASSWD: ALL\n"
 
 CUT_IN_THE_MIDDLE = """#!/bin/sh
@@ -290,7 +291,10 @@ def test_cause_has_its_status(sweep, name):
     """The status, the phase and the words of each cause; each host has exactly one row."""
     case, row = CASES[name], sweep.hosts[name]
     assert (row["status"], row["phase"]) == (case.status, case.phase), row["detail"]
-    assert re.fullmatch(case.detail, row["detail"] or ""), row["detail"]
+    detail = case.detail
+    if case.status == "ok":  # many names of one engine, of which one visit is the first
+        detail = f"({ONE_ENGINE})?"
+    assert re.fullmatch(detail, row["detail"] or ""), row["detail"]
     assert row["containers"] == case.containers
 
 
@@ -326,14 +330,16 @@ def _while_stats_run(node: Node, words: list[str], act: Callable[[], object]) ->
     return row
 
 
-def test_daemon_killed_in_mid_sample_is_down(lab, make_node, tmp_path):
-    """Its client prints dashes and exits with 0: no row, `docker_down`."""
+def test_daemon_killed_in_mid_sample_is_partial(lab, make_node, tmp_path):
+    """Its client prints dashes and exits with 0: what the kernel counts stands in, as is said."""
     with Engine(lab, "engine-killed") as engine:
         engine.run("one", command=["sleep", "1000000"])
         engine.run("two", command=["sleep", "1000000"])
         node = make_node(engine=engine)
         row = _while_stats_run(node, _words(tmp_path, node), engine.kill9)
-    assert (row["status"], row["phase"], row["containers"]) == ("docker_down", "daemon", 0)
+    assert (row["status"], row["phase"], row["containers"]) == ("partial", "daemon", 2)
+    assert row["detail"].endswith("; what the kernel counts stands in")
+    assert row["source"] == "kernel"
 
 
 def test_connection_that_breaks_in_mid_visit_is_said(make_node, tmp_path):

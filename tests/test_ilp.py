@@ -19,10 +19,10 @@ from fleet.ilp import Encoder, Part, Unsendable, ilp_text, lines_of
 from fleet.schema import create_statement, ensure
 from fleet.settings import TABLE_NAME_MAX_BYTES
 from fleet.status import Status
-from fleet.tables import Cell, Column, Rows, Table, TableNames, rows_of, schema_of
+from fleet.tables import Cell, Column, Rows, Table, TableNames, rows_of, schema_of, sweep_row
 from tests.lab.questdb import QuestDB
 from tests.test_schema import client_of, fresh, publish
-from tests.test_tables import NOW, small_sweep
+from tests.test_tables import NOW, full_sweep, small_sweep
 
 # A run makes one encoder; these tests make many.
 pytestmark = pytest.mark.filterwarnings("ignore:questdb.Sender. Detected a burst")
@@ -76,10 +76,10 @@ def stored(questdb: QuestDB, table: str, count: int) -> list[tuple[Any, ...]]:
 
 @pytest.mark.e2e
 def test_a_sweep_arrives_as_it_is(questdb: QuestDB) -> None:
-    """Every cell of the three tables is read back as it was sent; unknown is null."""
+    """Every cell of all tables is read back as it was sent; unknown is null."""
     schema = fresh("sweep")
     ensure(client_of(questdb), schema)
-    batches = rows_of(small_sweep(), schema)
+    batches = [*rows_of(full_sweep(), schema), sweep_row(full_sweep(), schema)]
     publish(questdb, *batches)
     for rows in batches:
         name = rows.table.name
@@ -168,10 +168,12 @@ def test_printed_ilp_is_the_same_sweep(questdb: QuestDB) -> None:
     published, printed = fresh("written"), fresh("posted")
     for schema in (published, printed):
         ensure(client_of(questdb), schema)
-    publish(questdb, *rows_of(small_sweep(), published))
-    for rows in rows_of(small_sweep(), printed):
+    sweep = full_sweep()
+    publish(questdb, *rows_of(sweep, published), sweep_row(sweep, published))
+    for rows in (*rows_of(sweep, printed), sweep_row(sweep, printed)):
         post(questdb, ilp_text(rows))
-    for one, other, count in zip(published.tables, printed.tables, (2, 3, 1), strict=True):
+    counts = (2, 3, 1, 1, 1, 2)
+    for one, other, count in zip(published.tables, printed.tables, counts, strict=True):
         order = "ORDER BY 1, 2, 3"
         first = questdb.wait_rows(f'SELECT * FROM "{one.name}" {order}', count)
         assert questdb.wait_rows(f'SELECT * FROM "{other.name}" {order}', count) == first
@@ -179,7 +181,7 @@ def test_printed_ilp_is_the_same_sweep(questdb: QuestDB) -> None:
 
 def test_printed_ilp_is_text() -> None:
     """Version 1: a line per row, symbols first, figures as decimals, times in nanoseconds."""
-    sweeps = rows_of(small_sweep(), schema_of(TableNames(sweeps="my sweeps")))[2]
+    sweeps = sweep_row(small_sweep(), schema_of(TableNames(sweeps="my sweeps")))
     assert ilp_text(sweeps) == (
         "my\\ sweeps,name=nightly,version=0.1.0 hosts=3i,failed=1i,containers=2i,dropped=1i,"
         "spooled=0i,elapsed=9.5 1795402800123456000\n"

@@ -342,6 +342,7 @@ def test_explain() -> None:
         "connection": ("ssh", "default"),
         "runtime": ("docker", "default"),
         "runtime_path": ("not said", "default"),
+        "source": ("docker", "default"),
         "jumps": ("gate (u@10.0.0.9) > u@x:22", "inv.yaml:5:47 fleet_jump"),
         "proxy_command": ("not said", "default"),
         "ssh_config": ("not said", "default"),

@@ -88,6 +88,7 @@ def test_defaults() -> None:
         ),
         (["ansible_ssh_executable: /usr/bin/ssh"], {}),
         (["fleet_runtime: docker", "fleet_source: docker"], {}),
+        (["fleet_source: kernel"], {"source": "kernel"}),
         (
             ["fleet_runtime_path: /opt/d_1/docker-ce.bin"],
             {"runtime_path": "/opt/d_1/docker-ce.bin"},
@@ -279,7 +280,6 @@ LATER = "which this version cannot honour"
             "fleet_runtime: podman",
             "22: fleet_runtime is 'podman', which this version does not read",
         ),
-        ("fleet_source: kernel", "21: fleet_source is 'kernel', which this version does not read"),
         (
             "fleet_runtime_path: docker",
             "27: fleet_runtime_path is the text 'docker', "

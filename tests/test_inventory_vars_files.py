@@ -201,7 +201,7 @@ def test_a_tree_of_an_ansible_user() -> None:
         ("prod", "db", "us-east-1"),
     ]
     assert inventory.warnings == ()
-    ignored = [setting.value for setting in inventory.explain("web01.example.com")[16:]]
+    ignored = [setting.value for setting in inventory.explain("web01.example.com")[17:]]
     assert ignored == [
         "ansible_become_password",
         "-o ControlPersist=60s",

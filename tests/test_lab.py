@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.sources.state import INSPECT_FORMAT, VERSION_FORMAT, parse_states, parse_version
 from tests.conftest import MakeNode
 from tests.lab import doors, standin
 from tests.lab.engine import Engine
@@ -178,7 +179,7 @@ def test_every_node_of_a_crowd_has_rows_of_its_own(lab: Lab) -> None:
         for address in crowd.addresses.values():
             crowd.node.address = address
             rows = standin.expected(address, rows=12)
-            listed = crowd.node.ssh(f"docker ps --no-trunc --format '{format_}'").stdout
+            listed = crowd.node.ssh(f"docker ps --no-trunc --format '{format_}' -a").stdout
             stats = crowd.node.ssh("docker stats --no-stream --format '{{json .}}'").stdout
             assert [json.loads(line) for line in listed.splitlines()] == [
                 [row.id, row.name, row.service] for row in rows
@@ -188,6 +189,16 @@ def test_every_node_of_a_crowd_has_rows_of_its_own(lab: Lab) -> None:
             assert [line["Container"] for line in printed] == [row.id[:12] for row in rows]
             assert printed[0]["CPUPerc"] == f"{rows[0].cpu_percent:.2f}%"
             assert list(printed[0]) == sorted(printed[0])
+            ids = " ".join(row.id for row in rows)
+            inspect = f"docker inspect --type container --format '{INSPECT_FORMAT}' --"
+            states, bad = parse_states(crowd.node.ssh(f"{inspect} {ids}").stdout.splitlines())
+            assert (list(states.values()), bad) == (standin.expected_states(address, rows=12), 0)
+            done = crowd.node.ssh(f"{inspect} {'0' * 64} {rows[3].id}")
+            assert done.returncode == 1
+            assert done.stdout.startswith(f'["{rows[3].id}","running",')
+            assert f"No such container: {'0' * 64}" in done.stderr
+            version = crowd.node.ssh(f"docker version --format '{VERSION_FORMAT}'").stdout
+            assert parse_version(version.splitlines()) == standin.VERSION
 
 
 KILLED = """

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fleet import probe
 from fleet.inventory import Host
+from fleet.sources.state import INSPECT_FORMAT, VERSION_FORMAT
 from tests.lab.waiting import poll
 
 HOST = Host("web1", "127.0.0.1")
@@ -41,7 +42,9 @@ cpus 2
 STAND_IN = """#!/bin/sh
 printf '%s|' "$@" >&2
 case $1 in
-ps) echo '["0"]' ;;
+ps) echo "[\\"$(printf %064d 1)\\",\\"n\\",\\"i\\",\\"running\\"]" ;;
+inspect) echo '["state"]' ;;
+version) echo '"28.2.2"' ;;
 stats) echo '{"ID":"0"}' ;;
 esac
 """
@@ -63,7 +66,7 @@ def _request(tool: str, seconds: float = 20, become: bool = False) -> str:
     ("version", "digest"),
     [
         (1, "b4fcf11bdbf20da4812fdbb4a5a153a102c21bccc120d71a280c1efe52319e9a"),
-        (2, "8d35cfffa272b948779ffd50a03294c81ddc37e003978ec0ff38e7e200f909e8"),
+        (2, "e2e06e33ab8ee97df86f5851d000c3ea1e082a8cda56a1bd52a355541809f150"),
     ],
 )
 def test_wire_formats_are_frozen(version, digest):
@@ -87,9 +90,9 @@ def test_text_holds_nothing_that_shells_read_differently(character):
     assert character not in probe.COMMAND
 
 
-def test_text_has_just_its_two_quoted_strings():
-    """Only the text and the format of ps are quoted, so four single quotes in all."""
-    assert probe.COMMAND.count("'") == 4
+def test_text_has_just_its_three_quoted_strings():
+    """Only the text and the formats of ps and inspect are quoted: six single quotes in all."""
+    assert probe.COMMAND.count("'") == 6
     assert probe.COMMAND.isascii()
 
 
@@ -105,8 +108,16 @@ def test_request_carries_sudo_and_path():
     """What the inventory says of the runtime travels as words."""
     host = Host("h", "h", become=True, runtime_path="/opt/docker/bin/docker")
     assert probe.request(host, 9).endswith(
-        "' -- runtime=docker sections=host,ps,stats become=1 t=9 path=/opt/docker/bin/docker"
+        "' -- runtime=docker sections=host,node,kernel,ps,state,stats source=docker window=1 "
+        "become=1 t=9 path=/opt/docker/bin/docker"
     )
+
+
+@pytest.mark.parametrize(("window_s", "word"), [(0, 0), (3, 3), (10, 9), (-1, 0)])
+def test_request_carries_source_and_window(window_s, word):
+    """Seconds between two readings travel as one digit."""
+    text = probe.request(Host("h", "h", source="kernel"), 9, window_s)
+    assert f" source=kernel window={word} " in text
 
 
 @pytest.mark.parametrize(
@@ -124,9 +135,16 @@ def test_probe_runs_under_every_login_shell(shell, tmp_path):
     answer = probe.cut(run.stdout)
     assert answer.whole
     assert {name: section.rc for name, section in answer.sections.items()} == dict.fromkeys(
-        ("host", "tool", "ps1", "stats", "clock", "ps2"), 0
+        (
+            *("host", "node", "kernel1", "tool", "ps1", "state", "version", "stats", "clock"),
+            *("kernel2", "ps2"),
+        ),
+        0,
     )
-    assert answer.lines("ps1") == answer.lines("ps2") == ('["0"]',)
+    id = "1".zfill(64)
+    assert answer.lines("ps1") == answer.lines("ps2") == (f'["{id}","n","i","running"]',)
+    assert answer.lines("state") == ('["state"]',)
+    assert answer.lines("version") == ('"28.2.2"',)
     assert answer.lines("stats") == ('{"ID":"0"}',)
     uptime, clock, cpus = answer.lines("host")
     assert re.fullmatch(r"uptime \d+\.\d+", uptime)
@@ -134,6 +152,9 @@ def test_probe_runs_under_every_login_shell(shell, tmp_path):
     assert cpus == f"cpus {os.cpu_count()}"
     asked = run.stderr.decode()
     assert asked.count(f"ps|--no-trunc|--format|{probe.PS_FORMAT}|") == 2
+    assert asked.count(f"ps|--no-trunc|--format|{probe.PS_FORMAT}|-a|") == 1
+    assert f"inspect|--type|container|--format|{INSPECT_FORMAT}|--|{id}|" in asked
+    assert f"version|--format|{VERSION_FORMAT}|" in asked
     assert "stats|--no-stream|--no-trunc|--format|{{json .}}|" in asked
 
 
@@ -226,6 +247,9 @@ def test_missing_cli_is_told_apart_from_a_failing_one(tmp_path):
         "path=a\\057b",
         "id",
         "-x",
+        "source=podman",
+        "window=10",
+        "window=",
     ],
 )
 def test_probe_refuses_a_word_it_must_not_follow(words):
@@ -250,8 +274,8 @@ def test_probe_passes_over_the_words_of_later_versions(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "sections"),
     [
-        ("", ["host", "tool"]),
-        ("@request", ["host", "tool"]),
+        ("", ["host", "node", "kernel1", "tool"]),
+        ("@request", ["host", "node", "kernel1", "tool"]),
         ("exec sh -c x -- runtime=docker sections=stats t=3", ["tool"]),
         ("id", ["args"]),
         ("id; -- rm -rf /", ["args"]),
@@ -317,7 +341,9 @@ def test_hanging_tool_is_ended_on_the_node(shell, with_timeout, tmp_path):
     answer, mark = _run_marked(text)
     assert answer.whole
     assert answer.rc("ps1") in probe.CLOCK_ENDED
-    assert list(answer.sections) == ["host", "tool", "ps1"], "a hanging daemon is not asked twice"
+    assert list(answer.sections) == [
+        *("host", "node", "kernel1", "tool", "ps1", "clock", "kernel2")
+    ], "a hanging daemon is not asked twice"
     assert time.monotonic() - started < 15
     poll(lambda: _left(mark) == [], 5, "end of all that the probe started")
 

@@ -21,14 +21,14 @@ from fleet.questdb_conf import parse_conf
 from fleet.questdb_http import Client
 from fleet.schema import create_statement
 from fleet.spool import Refusal
-from fleet.tables import Schema, TableNames, rows_of, schema_of
+from fleet.tables import Schema, TableNames, rows_of, schema_of, sweep_row
 from tests.doubles import Answer, answer, answering, make_certificate, tls_before
 from tests.lab.questdb import QuestDB
 from tests.lab.waiting import poll
 from tests.questdb_double import Double, Said, questdb_double
 from tests.test_ilp import encoded, make_table, rows_at, stored
 from tests.test_schema import count_of, fresh, publish
-from tests.test_tables import small_sweep
+from tests.test_tables import full_sweep
 
 # A run makes one encoder; these tests make many.
 pytestmark = pytest.mark.filterwarnings("ignore:questdb.Sender. Detected a burst")
@@ -781,10 +781,10 @@ def test_both_roads_go_through_tls(questdb: QuestDB, tmp_path: Path) -> None:
         conf = f"https::addr=127.0.0.1:{port};tls_roots={certificate};"
         with publishing(conf, 20, schema) as publisher:
             publisher.ensure()
-            assert len(publisher.changes) == 3
-            for rows in rows_of(small_sweep(), schema):
+            assert len(publisher.changes) == 6
+            for rows in (*rows_of(full_sweep(), schema), sweep_row(full_sweep(), schema)):
                 assert publisher.deliver(rows.table.name, encoded(rows).body) == []
-    for table, count in zip(schema.tables, (2, 3, 1), strict=True):
+    for table, count in zip(schema.tables, (2, 3, 1, 1, 1, 2), strict=True):
         count_of(questdb, table.name, count)
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -23,8 +24,10 @@ from fleet.report import (
     summary,
 )
 from fleet.sources import Sample
+from fleet.sources.state import State
+from fleet.states import ContainerState
 from fleet.status import Phase, Status
-from fleet.tables import Sweep, TableNames, rows_of, schema_of
+from fleet.tables import Rows, Schema, Sweep, TableNames, rows_of, schema_of, sweep_row
 from fleet.visit import Visit, failure
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
@@ -36,6 +39,12 @@ def _host(name: str, **fields) -> Host:
 
 def _sample(letter: str, **fields) -> Sample:
     return Sample(letter * 64, f"c-{letter}", **fields)
+
+
+def _state(letter: str, state: str, health: str | None = None, **fields) -> ContainerState:
+    told = State(letter * 64, state, health=health)
+    named = {"name": f"c-{letter}", "image": None, "service": None, **fields}
+    return ContainerState(**named, state=told, due=True, mark="")
 
 
 def _ok(name: str, *samples: Sample) -> Visit:
@@ -73,19 +82,30 @@ FULL = _sample(
     net_out_bytes=0.0,
     block_in_bytes=999_999.0,
     block_out_bytes=5e13,
+    source="kernel",
+    net_in_rate=1_500.0,
+    net_out_rate=0.0,
+    block_out_rate=2_000_000.0,
 )
-SWEEP = _sweep(_ok("web2", _sample("b"), FULL), _ok("web1"), _down("db[1]"))
+SWEEP = _sweep(
+    replace(_ok("web2", _sample("b"), FULL), states=(_state("a", "running", "healthy"),)),
+    _ok("web1"),
+    _down("db[1]"),
+)
 
 
 def test_table_is_what_people_read():
     """Sorted by host, human units, failed hosts and why below, totals at the end."""
     assert as_table(SWEEP, found(SWEEP)) == (
-        "HOST  CONTAINER     CPU  MEMORY   LIMIT  MEM%  NET IN  NET OUT  BLOCK IN  BLOCK OUT  PIDS"
-        "  IMAGE\n"
-        "web2  c-a        150.0%  3.5MiB  2.0GiB  0.2%   1.2MB       0B     1.0MB     50.0TB    12"
-        "  busy:1\n"
-        "web2  c-b             -       -       -     -       -        -         -          -     -"
-        "  -\n"
+        "HOST  CONTAINER  STATE                 CPU  MEMORY   LIMIT  MEM%  NET IN  NET OUT"
+        "  NET IN/s  NET OUT/s  BLOCK IN  BLOCK OUT  BLOCK IN/s  BLOCK OUT/s  PIDS"
+        "  SOURCE  IMAGE\n"
+        "web2  c-a        running (healthy)  150.0%  3.5MiB  2.0GiB  0.2%   1.2MB       0B"
+        "     1.5kB         0B     1.0MB     50.0TB           -        2.0MB    12"
+        "  kernel  busy:1\n"
+        "web2  c-b        -                       -       -       -     -       -        -"
+        "         -          -         -          -           -            -     -"
+        "  docker  -\n"
         "\n"
         "HOST   STATUS       WHY\n"
         "db[1]  unreachable  refused\n"
@@ -97,6 +117,83 @@ def test_table_is_what_people_read():
 def test_table_of_nothing_is_its_totals():
     """No containers and no failure: one line."""
     assert as_table(_sweep(_ok("web1")), []) == "1 host, 0 failed; 0 containers; 2.2 s\n"
+
+
+def test_containers_that_do_not_run_stand_in_the_table_when_asked_for():
+    """`--all` adds a row for each of them, with its state, its image and no figures."""
+    visit = replace(
+        _ok("web1", FULL),
+        states=(
+            _state("a", "running"),
+            _state("d", "exited", image="shop/job:1", service="job"),
+            _state("c", "paused", "unhealthy"),
+        ),
+    )
+    sweep = _sweep(visit, _down("db1"))
+    assert [sample.id for _, sample in found(sweep)] == ["a" * 64]
+    pairs = found(sweep, stopped=True)
+    assert [sample.name for _, sample in pairs] == ["c-a", "c-c", "c-d"]
+    assert pairs[2][1] == Sample("d" * 64, "c-d", "shop/job:1", "job", source="-")
+    head, first, second, third, *_ = as_table(sweep, pairs).splitlines()
+    at = [head.index(heading) for heading in ("STATE", "CPU", "SOURCE", "IMAGE")]
+    assert [line[at[0] :].split()[0] for line in (first, second, third)] == [
+        *("running", "paused", "exited"),
+    ]
+    assert "paused (unhealthy)" in second
+    assert third.split() == ["web1", "c-d", "exited", *["-"] * 14, "shop/job:1"]
+    assert first[at[2] :].split() == ["kernel", "busy:1"]
+
+
+def test_a_container_that_was_gone_is_told_with_all():
+    """`vanished` is a state like any other; nothing stands there twice."""
+    visit = replace(_ok("web1", FULL), states=(_state("a", "running"), _state("e", "vanished")))
+    pairs = found(_sweep(visit), stopped=True)
+    assert [sample.id[0] for _, sample in pairs] == ["a", "e"]
+    assert "vanished" in as_table(_sweep(visit), pairs)
+
+
+@pytest.mark.parametrize("sort", ["host", "name", "cpu", "memory", "net", "block", "pids"])
+def test_containers_that_do_not_run_sort_with_the_others(sort):
+    """They have no figures, and stand last by any figure; `--top` counts them."""
+    visit = replace(_ok("web1", FULL), states=(_state("a", "running"), _state("f", "exited")))
+    pairs = found(_sweep(visit), sort, stopped=True)
+    assert [sample.id[0] for _, sample in pairs] == ["a", "f"]
+    assert len(found(_sweep(visit), sort, top=1, stopped=True)) == 1
+
+
+def test_state_is_that_of_the_host_it_stands_on():
+    """One id on two hosts, of copied machines, has two states."""
+    one = replace(_ok("h1", FULL), states=(_state("a", "running", "healthy"),))
+    two = replace(_ok("h2", FULL), states=(_state("a", "paused"),))
+    _, first, second, *_ = as_table(_sweep(one, two), found(_sweep(one, two))).splitlines()
+    assert first.split()[:4] == ["h1", "c-a", "running", "(healthy)"]
+    assert second.split()[:3] == ["h2", "c-a", "paused"]
+
+
+def test_rates_stand_beside_totals():
+    """Bytes a second, of either source; unknown ones are a dash, and none is 0."""
+    head, row, *_ = as_table(SWEEP, found(SWEEP)).splitlines()
+    ends = {}
+    for heading in ("NET IN/s", "NET OUT/s", "BLOCK IN/s", "BLOCK OUT/s"):
+        end = head.index(heading) + len(heading)
+        ends[heading] = row[:end].split()[-1]
+    assert ends == {
+        "NET IN/s": "1.5kB",
+        "NET OUT/s": "0B",
+        "BLOCK IN/s": "-",
+        "BLOCK OUT/s": "2.0MB",
+    }
+
+
+def test_notes_of_good_hosts_stand_below():
+    """What is worth a word is said of an ok host, too, and does not make it a failed one."""
+    noted = replace(_ok("web1", FULL), detail="the forced command there is older")
+    sweep = _sweep(noted, _ok("web2"))
+    lines = as_table(sweep, found(sweep)).splitlines()
+    at = next(n for n, line in enumerate(lines) if line.split() == ["HOST", "STATUS", "WHY"])
+    assert lines[at + 1].split(maxsplit=2) == ["web1", "ok", "the forced command there is older"]
+    assert lines[at + 2 :] == ["", "2 hosts, 0 failed; 1 container; 2.2 s"]
+    assert causes(sweep.failed) == []
 
 
 @pytest.mark.parametrize(
@@ -131,12 +228,26 @@ def test_figures_sort_from_the_largest_and_unknown_last(sort, order):
     assert len(found(sweep, sort, top=2)) == 2
 
 
+def _tables(sweep: Sweep, schema: Schema) -> dict[str, Rows]:
+    """The rows of a sweep as a snapshot names them."""
+    containers, hosts, states, nodes, disks = rows_of(sweep, schema)
+    return {
+        "hostStatus": hosts,
+        "containerStats": containers,
+        "containerState": states,
+        "nodeStats": nodes,
+        "diskStats": disks,
+    }
+
+
 def test_json_is_one_object_with_the_tables_columns():
     """Column names are the tables', times are ISO 8601 UTC, unknown is null."""
     schema = schema_of(TableNames())
-    containers, hosts, sweeps = rows_of(SWEEP, schema)
-    document = json.loads("".join(as_json(sweeps, hosts, containers)))
-    assert list(document) == ["sweep", "hostStatus", "containerStats"]
+    tables = _tables(SWEEP, schema)
+    document = json.loads("".join(as_json(sweep_row(SWEEP, schema), tables)))
+    assert list(document) == ["sweep", *tables]
+    assert len(document["containerState"]) == 1
+    assert document["nodeStats"] == document["diskStats"] == []
     assert document["sweep"] == {
         "name": "fleet",
         "version": "1.0",
@@ -154,18 +265,22 @@ def test_json_is_one_object_with_the_tables_columns():
     assert empty["container"] == "b" * 12
     assert empty["cpu"] is None
     assert empty["memory_use_unit"] == "bytes"
+    assert (empty["source"], empty["net_in_rate"]) == ("docker", None)
     assert list(empty) == [column.name for column in schema.containers.columns]
+    (state,) = document["containerState"]
+    assert (state["state"], state["health"], state["exit_code"]) == ("running", "healthy", None)
+    assert list(state) == [column.name for column in schema.states.columns]
 
 
 def test_json_is_laid_out_as_the_library_does():
     """It comes in pieces, and is to the letter what one call would have made."""
     schema = schema_of(TableNames())
     for sweep in (SWEEP, _sweep(_ok("web1")), _sweep(_down('"quoted"\\\n{', "a\nb"))):
-        containers, hosts, sweeps = rows_of(sweep, schema)
-        pieces = list(as_json(sweeps, hosts, containers))
+        tables = _tables(sweep, schema)
+        pieces = list(as_json(sweep_row(sweep, schema), tables))
         text = "".join(pieces)
         assert text == json.dumps(json.loads(text), indent=2) + "\n"
-        assert len(pieces) > len(hosts.rows) + len(containers.rows)
+        assert len(pieces) > sum(len(rows.rows) for rows in tables.values())
 
 
 def test_json_lines_and_csv_hold_the_same_rows():
@@ -282,8 +397,9 @@ def test_labels_stand_in_what_programs_read():
     good = replace(_ok("web1", FULL), host=_host("web1", labels=("prod", None)))
     down = replace(_down("db1"), host=_host("db1", labels=("prod", "=db")))
     sweep = _sweep(good, down)
-    containers, hosts, sweeps = rows_of(sweep, schema)
-    document = json.loads("".join(as_json(sweeps, hosts, containers)))
+    tables = _tables(sweep, schema)
+    containers, hosts = tables["containerStats"], tables["hostStatus"]
+    document = json.loads("".join(as_json(sweep_row(sweep, schema), tables)))
     assert (document["sweep"]["env"], document["sweep"]["role"]) == ("prod", None)
     assert [row["role"] for row in document["hostStatus"]] == [None, "=db"]
     assert json.loads("".join(as_jsonl(containers)))["env"] == "prod"
@@ -347,32 +463,64 @@ WIDE = Visit(
             net_out_bytes=123.4e6,
             block_in_bytes=123.4e6,
             block_out_bytes=123.4e6,
+            source="docker+kernel",
+            net_in_rate=123.4e6,
+            net_out_rate=123.4e6,
+            block_in_rate=123.4e6,
+            block_out_rate=123.4e6,
         ),
     ),
+    states=(_state("a", "running"),),
 )
+ALL = "HOST CONTAINER STATE CPU MEMORY LIMIT MEM% NET NET/s BLOCK BLOCK/s PIDS SOURCE IMAGE"
 
 
 @pytest.mark.parametrize(
     ("width", "headings", "left_out"),
     [
-        (None, "HOST CONTAINER CPU MEMORY LIMIT MEM% NET BLOCK PIDS IMAGE", ""),
-        (200, "HOST CONTAINER CPU MEMORY LIMIT MEM% NET BLOCK PIDS IMAGE", ""),
-        (120, "HOST CONTAINER CPU MEMORY LIMIT MEM% NET BLOCK PIDS", "IMAGE"),
-        (80, "HOST CONTAINER CPU MEMORY MEM% PIDS", "IMAGE BLOCK LIMIT NET"),
-        (60, "HOST CONTAINER CPU MEMORY", "IMAGE BLOCK LIMIT NET MEM% PIDS"),
-        (40, "HOST CONTAINER CPU MEMORY", "IMAGE BLOCK LIMIT NET MEM% PIDS"),
+        (None, ALL, ""),
+        (240, ALL, ""),
+        (200, ALL.removesuffix(" IMAGE"), "IMAGE"),
+        (180, ALL.removesuffix(" SOURCE IMAGE"), "SOURCE IMAGE"),
+        (
+            160,
+            "HOST CONTAINER STATE CPU MEMORY LIMIT MEM% NET NET/s BLOCK/s PIDS",
+            "SOURCE IMAGE BLOCK",
+        ),
+        (
+            120,
+            "HOST CONTAINER STATE CPU MEMORY LIMIT MEM% NET/s PIDS",
+            "SOURCE IMAGE BLOCK NET BLOCK/s",
+        ),
+        (
+            80,
+            "HOST CONTAINER STATE CPU MEMORY MEM% PIDS",
+            "SOURCE IMAGE BLOCK NET LIMIT BLOCK/s NET/s",
+        ),
+        (
+            60,
+            "HOST CONTAINER CPU MEMORY",
+            "SOURCE IMAGE BLOCK NET LIMIT BLOCK/s MEM% STATE NET/s PIDS",
+        ),
+        (
+            40,
+            "HOST CONTAINER CPU MEMORY",
+            "SOURCE IMAGE BLOCK NET LIMIT BLOCK/s MEM% STATE NET/s PIDS",
+        ),
     ],
 )
 def test_narrow_terminal_loses_columns_and_never_a_sign(width, headings, left_out):
-    """Whole columns go, in their order, and are named; every cell that is shown is whole."""
+    """What there is room for stays, by its worth; what goes is named; no cell is cut."""
     sweep = _sweep(WIDE)
     head, row, *rest = as_table(sweep, found(sweep), width).splitlines()
 
     def both_ways(text: str) -> list[str]:
-        return text.replace("NET", "NET IN NET OUT").replace("BLOCK", "BLOCK IN BLOCK OUT").split()
+        return re.sub(r"(NET|BLOCK)(\S*)", r"\1 IN\2 \1 OUT\2", text).split()
 
     assert head.split() == both_ways(headings)
-    assert row.split()[:4] == ["web01.prod.example.com", "shop-web-1", "1234.5%", "1000.0MiB"]
+    state = ["running"] if "STATE" in headings else []
+    start = ["web01.prod.example.com", "shop-web-1", *state, "1234.5%", "1000.0MiB"]
+    assert row.split()[: len(start)] == start
     if width not in (None, 40):
         assert len(row) <= width
     if left_out:

@@ -20,10 +20,10 @@ from fleet.questdb_conf import QuestDB as Target
 from fleet.questdb_conf import parse_conf
 from fleet.questdb_http import Client
 from fleet.schema import _WIDENS, ACCEPTS, Plan, create_statement, ensure, inspect
-from fleet.tables import Column, Rows, Schema, Table, TableNames, rows_of, schema_of
+from fleet.tables import Column, Rows, Schema, Table, TableNames, rows_of, schema_of, sweep_row
 from tests.doubles import answer, answering
 from tests.lab.questdb import QuestDB
-from tests.test_tables import CONTAINER_STATS, NOW, small_sweep
+from tests.test_tables import CONTAINER_STATS, NOW, full_sweep, small_sweep
 
 # A run makes one encoder; these tests make many.
 pytestmark = pytest.mark.filterwarnings("ignore:questdb.Sender. Detected a burst")
@@ -39,7 +39,13 @@ DAY = "TIMESTAMP(timestamp) PARTITION BY DAY"
 def fresh(prefix: str = "t") -> Schema:
     """Our tables under names that no other test uses."""
     mark = f"{prefix}_{uuid4().hex[:12]}"
-    return schema_of(TableNames(f"{mark}_containers", f"{mark}_hosts", f"{mark}_sweeps"))
+    kinds = ("containers", "hosts", "sweeps", "states", "nodes", "disks")
+    return schema_of(TableNames(*(f"{mark}_{kind}" for kind in kinds)))
+
+
+def names_of(schema: Schema) -> TableNames:
+    """What the server calls these tables."""
+    return TableNames(*(table.name for table in schema.tables))
 
 
 def client_of(questdb: QuestDB) -> Client:
@@ -80,7 +86,7 @@ def count_of(questdb: QuestDB, table: str, count: int) -> None:
 
 @pytest.mark.e2e
 def test_an_empty_server_gets_our_tables(questdb: QuestDB) -> None:
-    """All three are made with their columns in order and their keys; then nothing is missing."""
+    """All six are made with their columns in order and their keys; then nothing is missing."""
     schema, client = fresh(), client_of(questdb)
     expected = tuple(create_statement(table) for table in schema.tables)
     assert inspect(client, schema) == Plan(expected, ())
@@ -109,7 +115,7 @@ def test_labels_are_added_to_tables_that_exist(questdb: QuestDB) -> None:
     """One statement for each new label of each table; what the inventory no longer names stays."""
     schema, client = fresh(), client_of(questdb)
     ensure(client, schema)
-    names = TableNames(*(table.name for table in schema.tables))
+    names = names_of(schema)
     labelled = schema_of(names, ("env", "Région 1"))
     assert ensure(client, labelled) == tuple(
         f'ALTER TABLE "{table.name}" ADD COLUMN IF NOT EXISTS "{label}" SYMBOL'
@@ -120,8 +126,9 @@ def test_labels_are_added_to_tables_that_exist(questdb: QuestDB) -> None:
     for table in schema.tables:
         columns = columns_of(questdb, table.name)
         assert (columns["env"], columns["Région 1"]) == ("SYMBOL", "SYMBOL")
-    publish(questdb, *rows_of(small_sweep(), labelled))
-    count_of(questdb, schema.hosts.name, 3)
+    publish(questdb, *rows_of(full_sweep(), labelled), sweep_row(full_sweep(), labelled))
+    for table, count in zip(schema.tables, (2, 3, 1, 1, 1, 2), strict=True):
+        count_of(questdb, table.name, count)
 
 
 def test_labels_come_with_a_new_table() -> None:
@@ -136,11 +143,14 @@ def test_labels_come_with_a_new_table() -> None:
 def test_any_permitted_name_works(questdb: QuestDB, name: str) -> None:
     """A table may be called by a word of SQL, with spaces, dashes, dots, letters of any kind."""
     mark = uuid4().hex[:8]
-    schema = schema_of(TableNames(f"{name} {mark}", f"{name}{mark}1", f"{name}{mark}2"))
-    assert len(ensure(client_of(questdb), schema)) == 3
+    more = (f"{name}{mark}{number}" for number in range(1, 6))
+    schema = schema_of(TableNames(f"{name} {mark}", *more))
+    assert len(ensure(client_of(questdb), schema)) == 6
     assert ensure(client_of(questdb), schema) == ()
-    publish(questdb, *rows_of(small_sweep(), schema))
+    publish(questdb, *rows_of(full_sweep(), schema), sweep_row(full_sweep(), schema))
     count_of(questdb, f"{name} {mark}", 2)
+    for table, count in zip(schema.tables[1:], (3, 1, 1, 1, 2), strict=True):
+        count_of(questdb, table.name, count)
 
 
 @pytest.mark.e2e
@@ -242,6 +252,7 @@ def test_the_table_of_per_node_publishers(questdb: QuestDB, maker: str) -> None:
     count_of(questdb, name, 12)
     before = columns_of(questdb, name)
     wanted = [column.strip().split()[0] for column in CONTAINER_STATS.split(",")]
+    added = dict(column.split() for column in CONTAINER_STATS.split(",")[20:])
     assert sorted(before) == sorted(wanted[:20])
     assert before["timestamp"] == ("TIMESTAMP_NS" if "nano" in maker else "TIMESTAMP")
     old = f"(SELECT {', '.join(wanted[:20])} FROM \"{name}\" WHERE timestamp IN '2025')"
@@ -250,21 +261,20 @@ def test_the_table_of_per_node_publishers(questdb: QuestDB, maker: str) -> None:
     assert all(answers)
 
     quoted = f'ALTER TABLE "{name}"'
-    assert ensure(client, schema)[:4] == (
-        f'{quoted} ADD COLUMN IF NOT EXISTS "service" SYMBOL',
-        f'{quoted} ADD COLUMN IF NOT EXISTS "image" SYMBOL',
-        f'{quoted} ADD COLUMN IF NOT EXISTS "sampled" TIMESTAMP',
+    assert list(added)[:4] == ["service", "image", "sampled", "source"]
+    assert [text for text in ensure(client, schema) if name in text] == [
+        *(f'{quoted} ADD COLUMN IF NOT EXISTS "{column}" {kind}' for column, kind in added.items()),
         f'{quoted} DEDUP ENABLE UPSERT KEYS("timestamp", "host", "container")',
-    )
-    containers, _, _ = rows_of(small_sweep(), schema)
+    ]
+    containers = rows_of(small_sweep(), schema)[0]
     publish(questdb, containers)
     publish(questdb, containers)
 
     count_of(questdb, name, 12 + 2)
     assert [questdb.sql(query) for query in queries] == answers
     assert questdb.sql(
-        f"SELECT DISTINCT service, image, sampled FROM \"{name}\" WHERE timestamp IN '2025'"
-    ) == [{"service": None, "image": None, "sampled": None}]
+        f"SELECT DISTINCT {', '.join(added)} FROM \"{name}\" WHERE timestamp IN '2025'"
+    ) == [dict.fromkeys(added)]
     new = questdb.sql(f"SELECT * FROM \"{name}\" WHERE timestamp IN '2026' ORDER BY name DESC")
     assert [(row["name"], row["cpu"], row["memory_use_unit"], row["service"]) for row in new] == [
         ("web-1", 12.5, "bytes", "web"),
@@ -272,11 +282,7 @@ def test_the_table_of_per_node_publishers(questdb: QuestDB, maker: str) -> None:
     ]
     assert new[0]["timestamp"].startswith("2026-11-23T03:00:00.123456")
     after = columns_of(questdb, name)
-    assert {column: kind.rstrip("*") for column, kind in after.items()} == before | {
-        "service": "SYMBOL",
-        "image": "SYMBOL",
-        "sampled": "TIMESTAMP",
-    }
+    assert {column: kind.rstrip("*") for column, kind in after.items()} == before | added
     assert ensure(client, schema) == ()
 
 
@@ -293,7 +299,7 @@ def test_names_are_equal_in_any_case(questdb: QuestDB) -> None:
         f'ALTER TABLE "{name}" ADD COLUMN IF NOT EXISTS "elapsed" DOUBLE',
         f'ALTER TABLE "{name}" DEDUP ENABLE UPSERT KEYS("timestamp", "name")',
     ]
-    publish(questdb, rows_of(small_sweep(), schema)[2])
+    publish(questdb, sweep_row(small_sweep(), schema))
     rows = questdb.wait_rows(f"SELECT * FROM {name}", 1)
     assert (rows[0]["Name"], rows[0]["Hosts"], rows[0]["elapsed"]) == ("nightly", 3, 9.5)
 
@@ -326,7 +332,7 @@ def test_dedup_keys_of_the_user(questdb: QuestDB, keys: str, kept: bool) -> None
         if kept
         else [f'ALTER TABLE "{name}" DEDUP ENABLE UPSERT KEYS("timestamp", "host", "container")']
     )
-    containers, _, _ = rows_of(small_sweep(), schema)
+    containers = rows_of(small_sweep(), schema)[0]
     publish(questdb, containers)
     publish(questdb, containers)
     count_of(questdb, name, 2)
@@ -395,8 +401,8 @@ def test_accepted_types_need_no_change(questdb: QuestDB, kind: str) -> None:
         questdb.sql(
             f"CREATE TABLE {table.name} ({columns}) {DAY} WAL DEDUP UPSERT KEYS(timestamp, host)"
         )
-        assert len(ensure(client_of(questdb), schema)) == 2  # the other two tables
-        _, hosts, _ = rows_of(small_sweep(), schema)
+        assert len(ensure(client_of(questdb), schema)) == 5  # the other tables
+        hosts = rows_of(small_sweep(), schema)[1]
         publish(questdb, hosts, hosts)
         count_of(questdb, table.name, 3)
 
@@ -687,7 +693,7 @@ def test_a_proxy_may_hide_the_settings() -> None:
 
     with answering(choose) as door:
         plan = inspect(Client(parse_conf(door.conf, "x")), schema_of(TableNames()))
-    assert len(plan.statements) == 3
+    assert len(plan.statements) == 6
 
 
 def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -434,6 +434,10 @@ def test_flags_become_settings(tmp_path: Path) -> None:
         "table": "a",
         "status_table": "b",
         "sweep_table": "c",
+        "state_table": "d",
+        "node_table": "e",
+        "disk_table": "f",
+        "source": "kernel",
         "verbose": True,
         "quiet": False,
     }
@@ -458,10 +462,11 @@ def test_flags_become_settings(tmp_path: Path) -> None:
         str(key),
         str(known),
         "none",
+        "kernel",
         True,
         True,
         QuestDB(host="db"),
-        TableNames("a", "b", "c"),
+        TableNames("a", "b", "c", "d", "e", "f"),
         1,
     )
     assert (settings.verbose, settings.quiet) == (True, False)
@@ -632,8 +637,20 @@ def test_a_command_without_questdb_is_not_hindered_by_it() -> None:
         ),
         (
             {"table": "hoststatus"},
-            "--table, --status-table, --sweep-table: each needs a name of its own, "
-            "in any case of letters",
+            "--table, --status-table, --sweep-table, --state-table, --node-table, --disk-table: "
+            "each needs a name of its own, in any case of letters",
+        ),
+        (
+            {"disk_table": "NODESTATS"},
+            "--table, --status-table, --sweep-table, --state-table, --node-table, --disk-table: "
+            "each needs a name of its own, in any case of letters",
+        ),
+        *(
+            (
+                {option: "a/b"},
+                f"--{option.replace('_', '-')}: 'a/b' cannot be the name of a table: it holds '/'",
+            )
+            for option in ("state_table", "node_table", "disk_table")
         ),
     ],
 )

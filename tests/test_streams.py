@@ -187,13 +187,15 @@ row='"BlockIO":"123MB / 456MB","CPUPerc":"101.25%","MemPerc":"12.50%"'
 row=$row',"MemUsage":"1000MiB / 8000MiB","Name":"shop-web-1","NetIO":"1MB / 456MB","PIDs":"12345"'
 case $1 in
 ps) echo '["'$id'","shop-web-1","shop/web:2.4","running","bridge","","","",""]' ;;
+inspect) echo '["'$id'","running",71,null,0,0,false,"2026-01-01T00:00:00Z","","","",null]' ;;
+version) echo '"28.2.2"' ;;
 stats) echo '{'$row',"ID":"'$id'"}' ;;
 esac
 """
 """A docker with one busy container."""
 
 
-@pytest.mark.parametrize(("columns", "shown"), [(200, 12), (80, 6), (60, 5), (40, 4)])
+@pytest.mark.parametrize(("columns", "shown"), [(240, 18), (180, 17), (80, 7), (60, 5), (40, 4)])
 def test_terminal_gets_whole_cells(tmp_path, columns, shown):
     """Through a real terminal: no figure and no name is cut, and what is left out is named."""
     cli = tmp_path / "docker"
@@ -209,9 +211,11 @@ def test_terminal_gets_whole_cells(tmp_path, columns, shown):
     process, terminal = _on_terminal(columns, "snapshot", "-q", "-i", inventory)
     lines = _shown(terminal).decode().splitlines()
     assert process.wait(10) == 3, lines
-    assert lines[1].split()[:4] == [good, "shop-web-1", "101.2%", "1000.0MiB"]
+    state = ["running"] if columns >= 80 else []
+    start = [good, "shop-web-1", *state, "101.2%", "1000.0MiB"]
+    assert lines[1].split()[: len(start)] == start
     assert len(lines[1].split()) == shown
-    assert ("left out" in lines[2]) == (shown < 12)
+    assert ("left out" in lines[2]) == (shown < 18)
     assert "…" not in "".join(lines)
     at = lines.index(next(line for line in lines if line.split()[1:] == ["STATUS", "WHY"]))
     assert lines[at + 1].split()[:2] == [bad, "unreachable"]

@@ -13,11 +13,13 @@ from fleet.allowance import RESERVE_BYTES, Allowance, Budget
 from fleet.errors import HostError
 from fleet.inventory import Host
 from fleet.node_facts import clock_skew
+from fleet.reading import Before
+from fleet.seen import Count, Seen, SeenContainer
 from fleet.status import Phase, Status
-from fleet.sudoers import sudoers_line
+from fleet.sudoers import way_to_line
 from fleet.transport import Ended, Reply
 from fleet.verdict import judge
-from fleet.visit import Visit, printable, visit
+from fleet.visit import Visit, printable, rows_of_visit, visit
 
 A, B = "a" * 64, "b" * 64
 
@@ -52,8 +54,12 @@ def _zeros(id: str) -> str:
 
 
 def _answer(*parts: tuple[str, int, list[str]], end: bool = True) -> bytes:
-    """An answer in the probe's format; `host` and `tool` stand before the parts given."""
+    """An answer in the probe's format; `host`, `node`, `kernel1` and `tool` stand before the parts
+    given.
+    """
     text = "@fleet 2 B host\nuptime 100.5\ncpus 4\n\n@fleet 2 E host 0\n"
+    text += "@fleet 2 B node\nboot_id b0\nkernel 6.1.0\n\n@fleet 2 E node 0\n"
+    text += "@fleet 2 B kernel1\ncgroup 2\nt 100.75\n\n@fleet 2 E kernel1 0\n"
     if not parts or parts[0][0] not in ("tool", "args"):
         text += "@fleet 2 B tool\n/usr/bin/docker\n\n@fleet 2 E tool 0\n"
     for name, rc, lines in parts:
@@ -65,8 +71,10 @@ def _answer(*parts: tuple[str, int, list[str]], end: bool = True) -> bytes:
 def _three(rows: list[str], before: list[str], after: list[str], /, **rcs: int) -> bytes:
     return _answer(
         ("ps1", rcs.get("ps1", 0), before),
+        ("version", rcs.get("version", 0), ['"28.2.2"']),
         ("stats", rcs.get("stats", 0), rows),
         ("clock", 0, ["uptime 103.25"]),
+        ("kernel2", 0, ["cgroup 2", "t 103.5"]),
         ("ps2", rcs.get("ps2", 0), after),
     )
 
@@ -81,6 +89,14 @@ def _visit(
 ) -> Visit:
     reply = Reply(0.1, run_s, exit_status, stdout, stderr.encode(), ended)
     return visit(host or Host("web1", "10.0.0.1"), lambda *_: reply, Allowance(30))
+
+
+def _older(answer: bytes, version: int = 1) -> bytes:
+    """The same of a probe that knew only `host`, `tool`, `ps1`, `stats`, `clock` and `ps2`."""
+    for name in (b"node", b"kernel1", b"version", b"kernel2"):
+        before, _, rest = answer.partition(b"@fleet 2 B %b\n" % name)
+        answer = before + rest.partition(b"@fleet 2 E %b 0\n" % name)[2]
+    return answer.replace(b"@fleet 2 ", b"@fleet %d " % version)
 
 
 GOOD = _three([_stats(A), _stats(B)], _ps(A, B), _ps(A, B))
@@ -316,14 +332,6 @@ TABLE = {
         0,
         0,
     ),
-    "the format before": (
-        GOOD.replace(b"@fleet 2 ", b"@fleet 1 "),
-        {},
-        Status.OK,
-        None,
-        2,
-        0,
-    ),
     "a format too old, with rows": (
         GOOD.replace(b"@fleet 2 ", b"@fleet 0 "),
         {},
@@ -358,6 +366,81 @@ def test_answer_has_its_status(stdout, how, status, phase, good, dropped):
     assert found.sampled_at.tzinfo is UTC
 
 
+OLDER_COMMAND = (
+    "the forced command there is older and reads no exact counters: "
+    "renew what fleet authorize web1 prints"
+)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_answer_of_an_older_forced_command_is_good_and_noted(version):
+    """Its figures count as ever; a word says what is missing, and how to renew it."""
+    found = _visit(_older(GOOD, version))
+    assert (found.status, found.phase) == (Status.OK, None)
+    assert (len(found.samples), found.dropped, found.source) == (2, 0, "docker")
+    assert found.detail == OLDER_COMMAND
+    assert (found.states, found.node, found.seen) == ((), None, None)
+    assert found.sampled_at is not None
+    assert found.sampled_at.tzinfo is UTC
+
+
+def test_kernel_that_cannot_be_seen_is_noted():
+    """Where its counters were asked for and Docker's figures came, that is said."""
+    host = Host("web1", "10.0.0.1", source="kernel")
+    found = _visit(GOOD, host=host)
+    assert (found.status, len(found.samples), found.source) == (Status.OK, 2, "docker")
+    assert found.detail == "the kernel's counters cannot be seen there: docker stats stands in"
+    assert _visit(_older(GOOD), host=host).detail == OLDER_COMMAND
+
+
+@pytest.mark.parametrize("refused", ["state", "version"])
+def test_older_sudoers_is_noted(refused):
+    """It lets docker ps and docker stats through, and nothing newer: the figures are there."""
+    host = Host("web1", "10.0.0.1", user="ops", become=True)
+    answer = _answer(
+        ("ps1", 0, _ps(A)),
+        ("state", int(refused == "state"), []),
+        ("version", int(refused == "version"), []),
+        ("stats", 0, [_stats(A)]),
+        ("kernel2", 0, ["cgroup 2", "t 103.5"]),
+        ("ps2", 0, _ps(A)),
+    )
+    found = _visit(answer, "sudo: a password is required", host=host)
+    assert (found.status, len(found.samples)) == (Status.OK, 1)
+    assert found.detail == (
+        "the sudoers there is older and does not allow docker inspect: "
+        "renew what fleet authorize web1 prints"
+    )
+    assert _visit(answer, DOWN, host=host).detail is None
+    assert _visit(answer, "sudo: a password is required").detail is None
+
+
+def test_answer_tells_of_the_node_and_of_states():
+    """Beside the figures a visit has what the node and each container are."""
+    inspected = json.dumps(
+        [A, "running", 71, "healthy", 2, 0, False, "2026-01-01T00:00:00Z", "", "", "", None]
+    )
+    found = _visit(
+        _answer(
+            ("ps1", 0, _ps(A)),
+            ("state", 0, [inspected]),
+            ("version", 0, ['"28.2.2"']),
+            ("stats", 0, [_stats(A)]),
+            ("clock", 0, ["uptime 103.25"]),
+            ("kernel2", 0, ["cgroup 2", "t 103.5"]),
+            ("ps2", 0, _ps(A)),
+        )
+    )
+    assert (found.status, found.detail) == (Status.OK, None)
+    (state,) = found.states
+    assert (state.name, state.state.state, state.state.health) == ("na", "running", "healthy")
+    assert (state.state.restarts, state.due) == (2, True)
+    assert found.node.docker_version == "28.2.2"
+    assert (found.node.cpus, found.node.figures.kernel) == (4, "6.1.0")
+    assert rows_of_visit(found) == 4  # the container, the host, the state, the node
+    assert list(found.seen.containers) == [A]
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -367,33 +450,35 @@ def test_answer_has_its_status(stdout, how, status, phase, good, dropped):
         "sudo: a terminal is required to read the password",
     ],
 )
-def test_refusal_of_sudo_is_denied_with_the_line_that_it_lacks(said):
+def test_refusal_of_sudo_is_denied_with_the_way_to_what_it_lacks(said):
     """With ansible_become, what sudo says against us is docker_denied, and names its remedy."""
     host = Host("web1", "10.0.0.1", user="ops", become=True)
     found = _visit(_three([], [], [], ps1=1, stats=1, ps2=1), said, host=host)
     assert (found.status, found.phase) == (Status.DOCKER_DENIED, Phase.DAEMON)
-    assert found.detail == f"{said}; /etc/sudoers.d/fleet there needs: {sudoers_line(host)}"
+    way = way_to_line("web1")
+    assert found.detail == f"{said}; /etc/sudoers.d/fleet there needs what this prints: {way}"
 
 
-def test_long_refusal_of_sudo_leaves_room_for_the_whole_line():
-    """However long sudo's words and the user's name are, the line is not cut."""
-    host = Host("web1", "10.0.0.1", user="u" * 32, become=True)
+def test_long_refusal_of_sudo_leaves_room_for_the_way_out():
+    """However long sudo's words and the host's name are, the command is not cut."""
+    host = Host("w" * 253, "10.0.0.1", user="ops", become=True)
     said = f"Sorry, user ops is not allowed to execute '{'x' * 900}' as root on web1."
     answer = _three([], [], [], ps1=1, stats=1, ps2=1).replace(b"/usr/bin/d", b"/usr/local/bin/d")
     found = _visit(answer, said, host=host)
     assert found.detail.endswith(
-        f"…; /etc/sudoers.d/fleet there needs: {sudoers_line(host, docker='/usr/local/bin/docker')}"
+        f"…; /etc/sudoers.d/fleet there needs what this prints: "
+        f"{way_to_line(host.name, '/usr/local/bin/docker')}"
     )
     assert "Sorry, user ops" in found.detail
 
 
-def test_place_of_the_cli_is_taken_into_a_rule_from_a_few_only():
-    """What a hostile node says of its CLI's path does not get into a rule that others copy."""
+def test_place_of_the_cli_is_one_of_a_few():
+    """What a hostile node says of its CLI's path gets into no command that others copy."""
     host = Host("web1", "10.0.0.1", user="ops", become=True)
     for place in (b"/tmp/docker", b"/usr/bin/docker, ALL", b"/home/ops/docker"):
         answer = _three([], [], [], ps1=1, stats=1, ps2=1).replace(b"/usr/bin/docker", place)
         found = _visit(answer, "sudo: a password is required", host=host)
-        assert found.detail.endswith(f" needs: {sudoers_line(host)}")
+        assert found.detail.endswith(f" prints: {way_to_line('web1')}")
 
 
 def test_sudo_that_wants_a_terminal_is_told_not_to():
@@ -408,7 +493,7 @@ def test_sudo_that_wants_a_terminal_is_told_not_to():
 def test_refusal_at_a_node_with_the_text_of_before_renews_both():
     """The rule goes with this version's commands: both are renewed together."""
     host = Host("web1", "10.0.0.1", user="ops", become=True)
-    answer = _three([], [], [], ps1=1, stats=1, ps2=1).replace(b"@fleet 2 ", b"@fleet 1 ")
+    answer = _older(_three([], [], [], ps1=1, stats=1, ps2=1))
     found = _visit(answer, "sudo: a password is required", host=host)
     assert found.status is Status.DOCKER_DENIED
     assert found.detail == (
@@ -452,7 +537,7 @@ def _skew(clock: str | None, run_s: float, uptimes: tuple[float, float] = (100.5
     text = text.replace(b"uptime 103.25", b"uptime %.2f" % uptimes[1])
     if clock is not None:
         text = text.replace(b"cpus 4", b"clock %b\ncpus 4" % clock.encode())
-    verdict = judge(Host("h", "h"), Reply(0, run_s, 0, text, b""))
+    verdict = judge(Host("h", "h"), Reply(0, run_s, 0, text, b""), NOON)
     return verdict, clock_skew(probe.cut(text), run_s, NOON)
 
 
@@ -680,3 +765,18 @@ def test_request_tells_the_node_to_be_done_earlier_than_we_are():
 
     visit(Host("h", "h"), run, Allowance(30))
     assert asked == [probe.request(Host("h", "h"), 19)]
+
+
+def test_second_reading_waits_only_where_no_earlier_sweep_counted():
+    """Rates are taken from the last sweep's counters, or over a window of the visit's own."""
+    asked = []
+
+    def run(_host, request, _allowance):
+        asked.append(request(20.9))
+        return Reply(0, 0, 0, GOOD, b"")
+
+    host = Host("h", "h")
+    for count in (None, Count(1, 50.0)):
+        seen = Seen(1.0, "b0", {A: SeenContainer("na", count=count)})
+        visit(host, run, Allowance(30), Before(seen, 2.0))
+    assert asked == [probe.request(host, 19, 1), probe.request(host, 19, 0)]

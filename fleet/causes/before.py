@@ -14,8 +14,8 @@ BEFORE = {
                 (
                     "Remove the variable, and let the central host's key in: "
                     "`fleet authorize {host}`",
-                    "For sudo, allow just what the probe runs, without a password: put {sudoers} "
-                    "into a file of /etc/sudoers.d on the node.",
+                    "For sudo, allow just what the probe runs, without a password, by the line "
+                    "that this prints, in a file of /etc/sudoers.d on the node: `{sudoers}`",
                 ),
                 seen="password|ansible_ssh_pass|become_pass|sshpass",
             ),

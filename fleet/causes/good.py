@@ -11,8 +11,9 @@ GOOD = {
         "Some rows are good, and something is missing.",
         (
             Cause(
-                "A container runs and has no figures (dashes or zeros); it is kept as a row of "
-                "nulls where Docker listed it before and after.",
+                "A container runs and has no figures, of Docker (dashes or zeros) or of the "
+                "kernel; with zeros it is kept as a row of nulls where Docker listed it before and "
+                "after.",
                 (
                     "A container in a restart loop is the usual cause; look at the node's Docker "
                     "log: `journalctl -u docker`",
@@ -21,8 +22,9 @@ GOOD = {
                 seen="not measured",
             ),
             Cause(
-                "`docker ps` or `docker stats` failed beside good figures; without `docker ps`, "
-                "images and services are null.",
+                "`docker ps` or `docker stats` failed beside good figures, or the kernel's "
+                "counters stand in for a silent daemon; without either listing, images and "
+                "services are null, or those of the last sweep.",
                 ("The detail has what Docker said; its log has more: `journalctl -u docker`",),
                 phase=Phase.DAEMON,
             ),

@@ -24,9 +24,8 @@ ON_THE_NODE = {
             Cause(
                 "`sudo -n` refused: it wants a password or a terminal, or has no such rule.",
                 (
-                    "Put this line into a file of /etc/sudoers.d on the node (`visudo -f "
-                    "/etc/sudoers.d/fleet`): `{sudoers}`",
-                    "This prints it, with all else that a node needs: `fleet authorize {host}`",
+                    "Put the line that this prints into a file of /etc/sudoers.d on the node "
+                    "(`visudo -f /etc/sudoers.d/fleet`): `{sudoers}`",
                 ),
                 seen="sudo|password|terminal|tty",
             ),
@@ -34,15 +33,16 @@ ON_THE_NODE = {
                 "The user is not in the group that may use Docker's socket.",
                 (
                     "Put it there, which makes it as good as root: `usermod -aG docker {user}`",
-                    "Or set `ansible_become: true`, and allow just what the probe runs, in a "
-                    "file of /etc/sudoers.d on the node: `{sudoers}`",
+                    "Or set `ansible_become: true`, and allow just what the probe runs, by the "
+                    "line that this prints, in a file of /etc/sudoers.d on the node: `{sudoers}`",
                 ),
             ),
         ),
         phase=Phase.DAEMON,
     ),
     Status.DOCKER_DOWN: About(
-        "No daemon answers, or one that died while it was asked.",
+        "No daemon answers, or one that died while it was asked, and no earlier sweep has counted "
+        "what runs there: else the kernel's counters stand in, and the visit is `partial`.",
         (
             Cause(
                 "The daemon does not run, or its socket is elsewhere.",

@@ -18,6 +18,7 @@ _WHENCE: dict[str, tuple[tuple[str, ...], str]] = {
     "connection": (("fleet_connection",), ""),
     "runtime": (("fleet_runtime",), ""),
     "runtime_path": (("fleet_runtime_path",), ""),
+    "source": (("fleet_source",), ""),
     "jumps": (("fleet_jump",), WAY),
     "proxy_command": ((), WAY),
     "ssh_config": ((), "configfile"),

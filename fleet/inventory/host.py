@@ -29,6 +29,7 @@ class Host:
     connection: str = "ssh"  # or "local"
     runtime: str = "docker"
     runtime_path: str | None = None
+    source: str = "docker"  # or "kernel"
     host_keys: tuple[str, ...] = ()
     host_key_alias: str | None = None
     jumps: tuple["Host", ...] | None = None

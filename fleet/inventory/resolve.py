@@ -170,6 +170,7 @@ class Resolver:
             "runtime_path": settings.text(
                 ("fleet_runtime_path",), _RUNTIME_PATH, "an absolute path of A-Z a-z 0-9 _ . / -"
             ),
+            "source": settings.word(("fleet_source",)) or "docker",
             "maintenance": settings.word(("fleet_state",)) == "maintenance",
         }
         if connection == "ssh":

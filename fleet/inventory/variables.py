@@ -68,10 +68,10 @@ FLEET = frozenset(
 _WORDS = {
     "fleet_connection": ("ssh", "local"),
     "fleet_runtime": ("docker",),
-    "fleet_source": ("docker",),
+    "fleet_source": ("docker", "kernel"),
     "fleet_state": ("maintenance",),
 }
-LATER = {"fleet_runtime": "podman", "fleet_source": "kernel"}  # right, but not for this version
+LATER = {"fleet_runtime": "podman"}  # right, but not for this version
 _KNOWN = ANSIBLE | FLEET
 _SECRET_LABEL = re.compile(r"(?i)(pass|passwd|password|secret|token)$")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")

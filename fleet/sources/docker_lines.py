@@ -152,15 +152,19 @@ def parse_ps_line(line: str) -> Listed:
     if not _NAME.fullmatch(name):
         raise LineError(f"not a container's name: {_quote(names)}")
     service = compose or swarm or ecs or kubernetes
-    fit = 0 < len(service) <= 200 and not _CONTROL.search(service)
     return Listed(
         id,
         name,
         image if _IMAGE.fullmatch(image) else None,
         state in ("running", "paused"),
         network,
-        service if fit else None,
+        service if is_symbol(service) else None,
     )
+
+
+def is_symbol(text: str) -> bool:
+    """Whether a label's text is fit to be a symbol: not empty, not long, nothing invisible."""
+    return 0 < len(text) <= 200 and not _CONTROL.search(text)
 
 
 def _as_docker_prints(line: str) -> str:

@@ -21,6 +21,8 @@ _HOST = re.compile(
     rb"hostStatus,host=(?P<host>[^,]+),status=(?P<status>\w+).*[ ,]containers=(?P<containers>\d+)i"
     rb".* (?P<time>\d+)000"
 )
+_BESIDE = re.compile(rb"(containerState|nodeStats|diskStats),host=.* \d+000")
+"""Rows that stand in the batches of those that are counted."""
 _SWEEP = re.compile(rb"fleetSweep,name=(?P<name>[^, ]+).* (?P<time>\d+)000")
 
 Visit = tuple[int, str]
@@ -178,7 +180,7 @@ def _add(rows: Rows, name: str, line: bytes) -> None:
         rows.hosts[HostRow(visit, match["status"].decode(), int(match["containers"]))] += 1
     elif match := _SWEEP.fullmatch(line):
         rows.sweeps[_visit(match["time"], match["name"].decode())] += 1
-    else:
+    elif not _BESIDE.fullmatch(line):
         raise ValueError(f"{name}: not a row of ours: {line!r}")
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Gets ready for one of our make targets: system packages by name, then a Python environment.
 #
-#   setup.sh demo|test|check VENV
+#   setup.sh demo|test|check|guest VENV
 #
 # What is missing is found by looking for the programs, not by asking the package manager. Nothing
 # is installed unasked: on a terminal it asks, YES=1 and CI=true go ahead, anything else prints the
@@ -54,10 +54,25 @@ need_docker() {
     need ip iproute2
 }
 
+# What makes an emulated machine, and starts it; what it is made of comes from packages, too.
+need_guest() {
+    need ssh openssh-client
+    need unshare util-linux
+    need qemu-system-x86_64 qemu-system-x86
+    [ -e /usr/share/seabios/bios-256k.bin ] || missing="$missing seabios"
+    need debootstrap debootstrap
+    need mke2fs e2fsprogs
+    need cpio cpio
+}
+
 find_missing() {
     missing=
     find_python >/dev/null || missing="$missing python3-venv"
     if [ "$target" = check ]; then
+        return
+    fi
+    if [ "$target" = guest ]; then
+        need_guest
         return
     fi
     need sshd openssh-server
@@ -201,6 +216,11 @@ fi
 make_venv
 if [ "$target" = test ] && ! as_root; then
     echo "The tests start Docker engines and make namespaces: run make test as root," >&2
+    echo "or as somebody whom sudo lets." >&2
+    exit 1
+fi
+if [ "$target" = guest ] && ! as_root; then
+    echo "The guest's disk is made in a chroot: run make test-cgroup2 as root," >&2
     echo "or as somebody whom sudo lets." >&2
     exit 1
 fi

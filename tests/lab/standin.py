@@ -1,19 +1,23 @@
 """A stand-in for docker on many nodes of one sshd: every node prints rows of its own.
 
-`script` is the stand-in, and `expected` computes what it prints for an address. Whoever gets rows
-of another node, or of no node, sees it.
+`script` is the stand-in, and `expected` computes what it prints for an address, `expected_states`
+what `docker inspect` says there. Whoever gets rows of another node, or of no node, sees it.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from fleet.sources.state import State
 from tests.lab.lab import Lab, free_port
 from tests.lab.node import Node
 
 KB, MB, GB = 10**3, 10**6, 10**9
 MIB, GIB = 2**20, 2**30
+VERSION = "28.2.2"
+"""Of the daemon, as it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,30 @@ def expected(address: str, *, rows: int = 10) -> list[Expected]:
             block_out_bytes=(number % 8 + 1) * GB + row % 10 * GB / 10,
         )
         for row in range(rows)
+    ]
+
+
+def expected_states(address: str, *, rows: int = 10) -> list[State]:
+    """What `docker inspect` says of the containers of the node at this address."""
+    third, fourth = (int(part) for part in address.split(".")[2:])
+    number = third * 256 + fourth
+    minute = number % 50 + 10
+    return [
+        State(
+            id=container.id,
+            state="running",
+            pid=number % 1000 * 100 + row + 1000,
+            health=None if row % 2 else "healthy",
+            restarts=(number + row) % 4,
+            exit_code=None,
+            oom_killed=False,
+            created_at=datetime(2026, 1, 1, 0, minute, 0, 123_456, UTC),
+            started_at=datetime(2026, 1, 1, 1, minute, 0, 500_000, UTC),
+            finished_at=None,
+            image_id=f"sha256:{container.id}",
+            project=f"shop-{third}",
+        )
+        for row, container in enumerate(expected(address, rows=rows))
     ]
 
 

@@ -26,25 +26,68 @@ row() {
     name=app-$third-$fourth-$row
 }
 
+# A format → a template for eval, in which fields are variables of a row.
+template_of() {
+    printf '%s\n' "$1" | sed \
+        -e 's|{{json .ID}}|"@id"|g' \
+        -e 's|{{json .Names}}|"@name"|g' \
+        -e 's|{{json .State}}|"running"|g' \
+        -e 's|{{json .Networks}}|"bridge"|g' \
+        -e 's|{{json (.Label "com.docker.compose.service")}}|"service-@row"|g' \
+        -e 's|{{json (.Label "[^"]*")}}|""|g' \
+        -e 's|{{json .State.Status}}|"running"|g' \
+        -e 's|{{json .State.Pid}}|@pid|g' \
+        -e 's|{{if .State.Health}}.*{{end}}|@health|g' \
+        -e 's|{{json .RestartCount}}|@restarts|g' \
+        -e 's|{{json .State.ExitCode}}|0|g' \
+        -e 's|{{json .State.OOMKilled}}|false|g' \
+        -e 's|{{json .Created}}|"2026-01-01T00:@minute:00.123456789Z"|g' \
+        -e 's|{{json .State.StartedAt}}|"2026-01-01T01:@minute:00.5Z"|g' \
+        -e 's|{{json .State.FinishedAt}}|"0001-01-01T00:00:00Z"|g' \
+        -e "s|{{json .Image}}|$2|g" \
+        -e 's|{{json (index .Config.Labels "com.docker.compose.project")}}|"shop-@third"|g' \
+        -e 's|[$`"\]|\\&|g' \
+        -e 's|@\([a-z]*\)|${\1}|g'
+}
+
 ps_rows() {
-    template=$(
-        printf '%s\n' "$1" | sed \
-            -e 's|{{json .ID}}|"@id"|g' \
-            -e 's|{{json .Names}}|"@name"|g' \
-            -e 's|{{json .Image}}|"shop/app-@third-@fourth:@row"|g' \
-            -e 's|{{json .State}}|"running"|g' \
-            -e 's|{{json .Networks}}|"bridge"|g' \
-            -e 's|{{json (.Label "com.docker.compose.service")}}|"service-@row"|g' \
-            -e 's|{{json (.Label "[^"]*")}}|""|g' \
-            -e 's|[$`"\]|\\&|g' \
-            -e 's|@\([a-z]*\)|${\1}|g'
-    )
+    template=$(template_of "$1" '"shop/app-@third-@fourth:@row"')
     row=0
     while [ $row -lt $ROWS ]; do
         row
         eval "printf '%s\n' \"$template\""
         row=$((row + 1))
     done
+}
+
+# inspect_rows FORMAT ID ...: a line for each id that is one of ours.
+inspect_rows() {
+    template=$(template_of "$1" '"sha256:@id"')
+    shift
+    missing=0
+    for wanted; do
+        row=${wanted#$prefix}
+        row=${row%$suffix}
+        case $row in
+        0000) row=0 ;;
+        0??? | ????) row=${row#0} row=${row#0} row=${row#0} ;;
+        *) row=$ROWS ;;
+        esac
+        case $row in *[!0-9]*) row=$ROWS ;; esac
+        if [ $row -ge $ROWS ]; then
+            echo "Error response from daemon: No such container: $wanted" >&2
+            missing=1
+            continue
+        fi
+        row
+        pid=$((number % 1000 * 100 + row + 1000))
+        restarts=$(((number + row) % 4))
+        minute=$((number % 50 + 10))
+        health=null
+        [ $((row % 2)) = 1 ] || health='"healthy"'
+        eval "printf '%s\n' \"$template\""
+    done
+    return $missing
 }
 
 stats_rows() {
@@ -70,13 +113,20 @@ while [ $# -gt 0 ]; do
     case $1 in
     --format) format=$2 ;;
     --format=*) format=${1#*=} ;;
+    --) shift && break ;;
     esac
     shift
 done
 
 case $command in
-version | --version | -v) echo "Docker version 28.2.2, build lab" ;;
+version | --version | -v)
+    case $format in
+    ?*) echo '"28.2.2"' ;;
+    *) echo "Docker version 28.2.2, build lab" ;;
+    esac
+    ;;
 ps) ps_rows "$format" ;;
+inspect) inspect_rows "$format" "$@" ;;
 stats)
     sleep "$DELAY"
     stats_rows

@@ -35,7 +35,9 @@ from tests.sources.docker_prints import (
 )
 
 unhurried = settings(deadline=None)  # other work on the machine is no failure of the parser
-MEASUREMENTS = [field.name for field in fields(Sample)][4:]
+NAMES = [field.name for field in fields(Sample)]
+MEASUREMENTS = NAMES[4 : NAMES.index("source")]
+OF_THE_KERNEL = NAMES[NAMES.index("source") + 1 :]
 
 # Counters are sums of unsigned 64-bit ones, turned into floats before they are printed.
 counters = st.one_of(
@@ -231,6 +233,8 @@ def test_rows_are_conserved(lines, before, after, cpus):
             value is None or (math.isfinite(value) and value >= 0)
             for value in (getattr(sample, name) for name in MEASUREMENTS)
         )
+        assert sample.source == "docker"
+        assert {getattr(sample, name) for name in OF_THE_KERNEL} == {None}
         assert sample.pids is None or 0 < sample.pids < 2**63
         assert sample.cpu_percent is None or sample.cpu_percent <= 110 * (cpus or 8192)
 
