@@ -21,7 +21,7 @@ from tests.guest.rows import rows
 from tests.lab.lab import PROJECT, Lab
 from tests.lab.waiting import LabError
 
-TREES = PROJECT / "tests/trees"
+TREES = PROJECT / "tests/recorded"
 ERRORS_SHOWN = 40
 
 

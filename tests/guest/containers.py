@@ -23,9 +23,9 @@ WRITE = (
     "while :; do dd if=/dev/zero of=/data/f bs=64k count=16 oflag=direct; "
     "dd if=/data/f of=/dev/null bs=64k iflag=direct; sleep 0.5; done 2>/dev/null"
 )
-CACHE = (
-    "dd if=/dev/zero of=/data/big bs=64k count=160 2>/dev/null; sync; "
-    "while :; do cat /data/big >/dev/null; sleep 3; done"
+CACHE = (  # pages that were written once are inactive; what is read again becomes active
+    "while :; do for n in 1 2 3; do dd if=/dev/zero of=/data/big$n bs=64k count=48; sync; "
+    "sleep 3; done; done 2>/dev/null"
 )
 NEST = (
     "mkdir -p /sys/fs/cgroup/in/deep; echo $$ >/sys/fs/cgroup/in/deep/cgroup.procs; "
