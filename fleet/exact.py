@@ -242,6 +242,7 @@ def _count(
         cpu_ns=counters.cpu_ns,
         net=None if faces is None else {f.name: (f.bytes_in, f.bytes_out) for f in faces},
         block=block,
+        net_inode=None if faces is None else counters.net_inode,
     )
 
 

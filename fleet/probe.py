@@ -59,8 +59,8 @@ READABLE_VERSIONS = (VERSION - 1, VERSION)
 CLOCK_ENDED = (124, 137, 143)
 """Exit statuses of a tool that was ended by the probe's own clock."""
 
-MAX_LINES = 65_536
-"""Lines of an answer that are read: thrice what 4 MiB hold of Docker's, and a bound for a flood."""
+MAX_LINES = 131_072
+"""Lines of an answer that are read: twice those of 2,000 containers, and a bound for a flood."""
 
 REFUSED = 64
 NOT_FOUND = 127

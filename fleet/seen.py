@@ -25,7 +25,8 @@ class Count:
 
     `inode` is that of its cgroup. `started` is when it was started, in Docker's words (ISO 8601),
     None where that is not known. `net` is bytes in and out by interface, None where its network
-    was not counted; `block` is bytes read and written by device.
+    was not counted, and `net_inode` tells that network from others; `block` is bytes read and
+    written by device.
     """
 
     inode: int
@@ -34,6 +35,7 @@ class Count:
     cpu_ns: int | None = None
     net: Mapping[str, tuple[int, int]] | None = None
     block: Mapping[str, tuple[int, int]] | None = None
+    net_inode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,8 @@ def _plain(seen: Seen) -> list[Any]:
 
 
 def _plain_count(count: Count) -> list[Any]:
-    return [count.inode, count.uptime_s, count.started, count.cpu_ns, count.net, count.block]
+    figures = [count.cpu_ns, count.net, count.block, count.net_inode]
+    return [count.inode, count.uptime_s, count.started, *figures]
 
 
 def _seen(plain: Any) -> Seen:
@@ -157,7 +160,9 @@ def _seen(plain: Any) -> Seen:
     )
 
 
-def _count(inode: Any, uptime_s: Any, started: Any, cpu_ns: Any, net: Any, block: Any) -> Count:
+def _count(
+    inode: Any, uptime_s: Any, started: Any, cpu_ns: Any, net: Any, block: Any, net_inode: Any
+) -> Count:
     return Count(
         _whole(inode),
         _number(uptime_s),
@@ -165,6 +170,7 @@ def _count(inode: Any, uptime_s: Any, started: Any, cpu_ns: Any, net: Any, block
         None if cpu_ns is None else _whole(cpu_ns),
         _pairs(net),
         _pairs(block),
+        None if net_inode is None else _whole(net_inode),
     )
 
 

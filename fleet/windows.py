@@ -37,7 +37,8 @@ def between(old: Count | None, new: Count) -> Window | None:
         cpu = (new.cpu_ns - old.cpu_ns) / (seconds * 1e7)
     # An interface that came or went took its totals with it; a device that is new brings none.
     net = None
-    if old.net is not None and new.net is not None and old.net.keys() == new.net.keys():
+    same = old.net_inode == new.net_inode
+    if same and old.net is not None and new.net is not None and old.net.keys() == new.net.keys():
         net = _rate(old.net, new.net, seconds)
     block = None
     if old.block is not None and new.block is not None and old.block.keys() <= new.block.keys():

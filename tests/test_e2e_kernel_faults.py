@@ -4,6 +4,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,6 +135,7 @@ def test_silent_daemon_leaves_the_kernels_rows_of_what_was_counted(
     assert host["status"] == "ok", host
     assert _ids(rows) == set(three.values())
     doomed = _pid_of(engine, "doomed")
+    time.sleep(1)  # a shorter window has no rates
     with broken(engine, three):
         doomed.signal(signal.SIGKILL)
         rows, (host,) = job.collect("--source", source, "--timeout", "7")

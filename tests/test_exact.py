@@ -112,6 +112,7 @@ def test_every_figure_without_docker_stats():
             90_000_000_000,
             {"eth0": (5_000_000_000_123, 7_000_000_000_456)},
             {"8:0": (4096, 8192), "8:16": (1, 2)},
+            4001,
         )
     }
     assert found.gone == frozenset()

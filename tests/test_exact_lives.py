@@ -29,7 +29,7 @@ COUNTERS = Counters(
 LATER = replace(COUNTERS, uptime_s=1002.0, cpu_ns=91_000_000_000)
 KNOWN = Known(A, "web", "shop/web:1", "web", "bridge")
 DOCKER = Sample(A, "web", None, None, 12.5, 1990.0, 8000.0, 24.88, 6, 9e3, 6e3, 4100.0, 8190.0)
-OLD = Count(70, 700.0, None, 60_000_000_000, {"eth0": (3000, 6000)}, {"8:0": (4096, 5192)})
+OLD = Count(70, 700.0, None, 60_000_000_000, {"eth0": (3000, 6000)}, {"8:0": (4096, 5192)}, 4001)
 WHOLE = Reading(
     2, 1000.0, {A: COUNTERS}, {A: 70}, {900: 4001}, {4001: (FACE,)}, OWN
 )  # of one container

@@ -17,6 +17,7 @@ OLD = Count(
     cpu_ns=5_000_000_000,
     net={"eth0": (1000, 2000), "eth1": (10, 20)},
     block={"8:0": (4096, 8192)},
+    net_inode=4001,
 )
 NEW = replace(
     OLD,

@@ -149,6 +149,9 @@ def parse_ps_line(line: str) -> Listed:
     name = names
     if "," in names:  # links of old list their aliases too: `web,other/alias`
         name = next((part for part in names.split(",") if "/" not in part), "")
+    running = state in ("running", "paused")
+    if not names and not running:  # one that is being removed may have lost its name already
+        name = id[:12]
     if not _NAME.fullmatch(name):
         raise LineError(f"not a container's name: {_quote(names)}")
     service = compose or swarm or ecs or kubernetes
@@ -156,7 +159,7 @@ def parse_ps_line(line: str) -> Listed:
         id,
         name,
         image if _IMAGE.fullmatch(image) else None,
-        state in ("running", "paused"),
+        running,
         network,
         service if is_symbol(service) else None,
     )

@@ -6,11 +6,13 @@ A section, `kernel1` or `kernel2`:
 
 ```
 cgroup 1|2                                  which hierarchy (cgroups(7))
+INODE PATH                                  of cgroups
 c PATH UPTIME PID MEM LIMIT PEAK PIDS IO CPU...   one a container; `-` is what could not be read
 t UPTIME                                    after the last of them
-INODE PATH                                  of cgroups, and of /proc/PID/net/dev
+INODE PATH                                  of /proc/PID/net/dev
 FILE:LINE                                   of memory.stat, cpu.stat, memory.events, io.stat
 /proc/PID/net/dev:LINE                      once for each network, the node's own left out
+INODE PATH                                  of cgroups again: all above is of these, not of others
 ```
 
 What the files mean: the kernel's cgroup-v1/*.rst and cgroup-v2.rst; how Docker reads them:
@@ -45,9 +47,10 @@ TEXT = " ".join(
         'D=$(find "$r" -type d "(" -name "docker-$X.scope" -o -name "$X" ")" -prune -print); fi;',
         "} 2>/dev/null;",
         # inodes: of networks and cgroups, so that what is made anew, or shared, can be seen.
-        "inodes() { ls -dLi /proc/self/net/dev $N $D; };",
+        "inodes() { ls -dLi /proc/self/net/dev $N $1; };",
         # count NAME: a section.
-        'count() { say B $1; echo "cgroup $V"; m=$1; L=; N=;',
+        # The cgroups' stand first and last: what is between is of these, and of no other life.
+        'count() { say B $1; echo "cgroup $V"; m=$1; L=; N=; if [ -n "$D" ]; then ls -di $D; fi;',
         "if [ $V = 1 ]; then F=memory.usage_in_bytes; G=memory.limit_in_bytes;",
         "H=memory.max_usage_in_bytes; I=cpuacct.usage; J=memory.oom_control;",
         "K=blkio.throttle.io_service_bytes;",
@@ -77,9 +80,9 @@ TEXT = " ".join(
         'set -- $z; L=; while [ $# -gt 1 ]; do case $2 in /proc/*) case " $s " in *" $1 "*) ;;',
         '*) s="$s $1"; L="$L $2";; esac;; esac; shift 2; done;',
         'grep -sE "^ *([^l ]|l[^o]|lo[^:])[^:]*: *[0-9]" $L /dev/null; fi;',
-        "say E $m 0; } 2>/dev/null;",
+        'if [ -n "$D" ]; then ls -di $D; fi; say E $m 0; } 2>/dev/null;',
         # seal NAME: which of the cgroups are still the same.
-        'seal() { say B $1; now; echo "t $u"; inodes; say E $1 0; } 2>/dev/null;',
+        'seal() { say B $1; now; echo "t $u"; inodes "$D"; say E $1 0; } 2>/dev/null;',
     )
 )
 """Functions for the probe: `groups`, `count kernel1`, and `count kernel2` or `seal kernel2`."""
@@ -172,6 +175,7 @@ def parse(lines: Iterable[str]) -> Reading:  # noqa: PLR0912 - one a kind of lin
     """
     rows: dict[str, re.Match[str]] = {}
     twice: set[str] = set()
+    first_inodes: dict[str, int] = {}
     inodes: dict[str, int] = {}
     net_inodes: dict[int, int] = {}
     files: dict[str, dict[str, list[str]]] = {}
@@ -197,11 +201,13 @@ def parse(lines: Iterable[str]) -> Reading:  # noqa: PLR0912 - one a kind of lin
             elif match[2] == "/proc/self/net/dev":
                 own = int(match[1])
             elif found := _id_of(match[2]):
-                inodes[found] = int(match[1])
+                (inodes if uptime_s is not None else first_inodes)[found] = int(match[1])
         elif match := _T_LINE.fullmatch(line):
             uptime_s = float(match[1])
         elif line in ("cgroup 1", "cgroup 2"):
             version = int(line[-1])
+    if first_inodes:  # one that was made anew in between has figures of two lives
+        inodes = {id: one for id, one in inodes.items() if first_inodes.get(id) == one}
     counters = {
         id: _counters(row, version, inodes.get(id), files.get(id, {}), net_inodes, nets)
         for id, row in rows.items()

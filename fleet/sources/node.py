@@ -38,11 +38,19 @@ TEXT = " ".join(
         "/proc/diskstats /dev/null;",
         f'z=$(grep -E " - ({_LOCAL}) |^[0-9]+ [0-9]+ [0-9:]+ /[^ ]* / " /proc/self/mountinfo);',
         'printf %s "$z"; echo;',
-        # Once a device; a bind mount shows what its device does. Blanks in names are octal there.
+        'm=$(grep -oE "^([^ ]+ ){4}/[^ ]* r[wo]" /proc/self/mountinfo);',
+        'B=$(echo c | tr a-d "Z-]");',
+        # Once a device; a bind mount shows what its device does.
         '{ printf %s "$z"; echo; } | ( b=0; s=; set --; while read -r x y v w p z; do',
         'case "$s $z" in *" $v "*) continue;; *" - btrfs "*) ;;',
-        '*) [ "$w" = / ] || [ "$p" = / ] || continue;; esac; s="$s $v ";',
-        'set -- "$@" "$(printf %b "$p")"; done;',
+        '*) [ "$w" = / ] || [ "$p" = / ] || continue;; esac;',
+        # Not what is hidden by a later mount there, or on a folder above: that would be asked.
+        't=${m#*"$x $y $v $w $p r"}; a=$p; while [ -n "$a" ]; do',
+        'case $t in *" $a r"[wo]*) continue 2;; esac; a=${a%/*}; done; s="$s $v ";',
+        # Blanks and the like are octal there, of three digits.
+        'a=; while case $p in *"$B"???*) ;; *) false;; esac; do a=$a${p%%"$B"*};',
+        'p=${p#*"$B"}; c=${p#???}; t=${p%"$c"}; a=$a$(printf "$B$t"); p=$c; done;',
+        'set -- "$@" "$a$p"; done;',
         'if [ $# -gt 0 ]; then go 3 stat -f -c "d %b %f %a %S %c %d %n" "$@"; fi );',
         "say E node 0; } 2>/dev/null;",
     )
@@ -66,7 +74,8 @@ _LONG_END = 2**63
 class Disk:
     """One mounted local file system. Sizes are bytes.
 
-    `used_percent` is of `size`, and counts what is kept back for root as free: really used.
+    `available_bytes` is None where the file system says more than there can be. `used_percent` is
+    of `size`, and counts what is kept back for root as free: really used.
     `inodes` is None where the file system has none. `read_bytes`, `written_bytes` are totals of its
     device since boot, None where the device has no counters (btrfs, zfs).
     """
@@ -75,7 +84,7 @@ class Disk:
     device: str
     file_system: str
     size_bytes: int
-    available_bytes: int
+    available_bytes: int | None
     used_percent: float | None
     inodes: int | None = None
     inodes_free: int | None = None
@@ -165,7 +174,7 @@ def _disks(
         by_path[_decoded(mount[3])] = mount
     for path, space in spaces.items():
         blocks, free, available, size, inodes, inodes_free = map(int, space.groups()[:6])
-        if path not in by_path or not 0 < blocks * size < _LONG_END or available > blocks:
+        if path not in by_path or not 0 < blocks * size < _LONG_END:
             continue
         number, file_system, device = by_path[path].group(1, 4, 5)
         device = _decoded(device)
@@ -177,7 +186,7 @@ def _disks(
             device=device,
             file_system=file_system,
             size_bytes=blocks * size,
-            available_bytes=available * size,
+            available_bytes=available * size if available <= blocks else None,
             used_percent=(blocks - free) / blocks * 100 if free <= blocks else None,
             inodes=inodes if 0 < inodes < _LONG_END else None,
             inodes_free=inodes_free if 0 < inodes < _LONG_END and inodes_free <= inodes else None,

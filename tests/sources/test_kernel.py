@@ -44,6 +44,18 @@ def test_version_2_is_read_whole():
     )
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "inode"), [("801", "801", 801), ("801", "802", None), (None, "801", None)]
+)
+def test_container_that_was_made_anew_in_mid_reading_has_no_inode(first, last, inode):
+    """Its cgroup stands before all figures and after them: another one, or none, is no life."""
+    other = "7 /docker/" + OTHER
+    before = [other, *([f"{first} {V2_FOLDER}"] if first else [])]
+    lines = ["cgroup 2", *before, ROW_2, "t 9.75", STAT_2, other, f"{last} {V2_FOLDER}"]
+    assert parse(lines).counters[ID].inode == inode
+    assert parse(lines).inodes.get(ID) == inode
+
+
 def test_version_1_is_read_whole():
     """Nanoseconds stay; no limit is none; the totals of the whole subtree count."""
     counters = _one(

@@ -59,21 +59,21 @@ def test_reserve_of_root_counts_as_free():
     [
         "d 0 0 0 4096 0 0 /",
         f"d {2**63} 0 0 4096 0 0 /",
-        "d 100 10 200 1024 0 0 /",
         "d 100 10 0 1024 0 0 /elsewhere",
         "d 100 10 0 1024 0 0",
         "d 100 -10 0 1024 0 0 /",
     ],
 )
 def test_sizes_that_cannot_be_are_not_known(space):
-    """No blocks, more than there can be, more available than there is, a place unknown."""
+    """No blocks, more than there can be, a place unknown."""
     assert parse_node([ROOT, space]).disks == ()
 
 
 def test_counts_that_cannot_be_are_none():
-    """More free than there is; more sectors than a number of bytes holds."""
+    """More available or free than there is; more sectors than a number of bytes holds."""
     io = IO.replace(" 2000 ", f" {2**62} ")
-    (disk,) = parse_node([ROOT, io, "d 100 101 50 1024 10 11 /"]).disks
+    (disk,) = parse_node([ROOT, io, "d 100 101 200 1024 10 11 /"]).disks
+    assert (disk.size_bytes, disk.available_bytes) == (102_400, None)
     assert (disk.used_percent, disk.inodes, disk.inodes_free) == (None, 10, None)
     assert (disk.read_bytes, disk.written_bytes) == (None, None)
 
@@ -115,12 +115,24 @@ MOUNTS = r"""22 27 0:21 / /proc rw - proc proc rw
 34 27 0:71 / /cifs rw - cifs //server/share rw
 35 27 8:17 / /mnt/my\040disk rw - xfs /dev/sdb1 rw
 36 27 0:80 / /run rw - tmpfs tmpfs rw
+37 27 8:33 / /mnt/disk\0401 rw,noatime - ext4 /dev/sdc1 rw
+38 27 8:49 / /under/nfs rw - ext4 /dev/sdd1 rw
+39 38 0:72 / /under/nfs rw - nfs server:/a rw
+40 27 8:65 / /above/it rw - ext4 /dev/sde1 rw
+41 27 0:73 / /above rw - nfs server:/b rw
+42 27 8:81 / /old rw - ext4 /dev/sdf1 rw
+43 42 8:97 / /old rw - xfs /dev/sdg1 rw
+44 27 8:113 / /export rw - xfs /dev/sdh1 rw
+45 27 0:74 / /export/x rw - nfs server:/export rw
+46 27 8:49 / /again ro - ext4 /dev/sdd1 rw
 """
 
 
 @pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "sh"]], ids=" ".join)
 def test_each_local_device_is_asked_once(shell, tmp_path):
-    """Overlay only at the root, a device once, a bind mount of a folder and NFS never."""
+    """Overlay only at the root, a device once, a bind mount of a folder and NFS never; and nothing
+    that is hidden by a later mount, which would be asked instead.
+    """
     (tmp_path / "mountinfo").write_text(MOUNTS)
     tool = tmp_path / "stat"
     tool.write_text('#!/bin/sh\nshift 3\nfor x in "$@"; do echo "d 10 5 5 512 0 0 $x"; done\n')
@@ -131,7 +143,8 @@ def test_each_local_device_is_asked_once(shell, tmp_path):
         [shutil.which(shell[0]), *shell[1:], "-c", text], capture_output=True, text=True, check=True
     )
     asked = [line[17:] for line in run.stdout.splitlines() if line.startswith("d 10 5")]
-    assert asked == ["/", "/data", "/home", "/mnt/my disk"]
+    plain = ["/", "/data", "/home", "/mnt/my disk", "/mnt/disk 1"]
+    assert asked == [*plain, "/old", "/export", "/again"]
     assert [disk.mount for disk in parse_node(run.stdout.splitlines()).disks] == asked
 
 
