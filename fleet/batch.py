@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from fleet.errors import BadBatch
-from fleet.ilp import Part
+from fleet.ilp_text import Part
 
 FORMAT = 1
 _MAGIC = b"fleet-batch"

@@ -24,7 +24,7 @@ from fleet.prepare import prepare, say
 from fleet.streams import Outlet, standard_streams
 
 if TYPE_CHECKING:
-    from fleet.collect import Outcome
+    from fleet.rounds import Outcome
     from fleet.settings import Settings
 
 _EPILOG = """\b
@@ -166,8 +166,8 @@ def _snapshot(
         raise click.UsageError("--hosts goes with --format jsonl or csv")
     if stopped and form != "table":
         raise click.UsageError("--all goes with --format table; json has every state anyway")
-    from fleet import collect
     from fleet.interruption import survive_hangup
+    from fleet.rounds import snapshot
     from fleet.show import View, progress, show
     from fleet.tables import schema_of
 
@@ -177,9 +177,11 @@ def _snapshot(
     targets, labels = selection.hosts, selection.labels
     with progress(len(targets), settings.quiet) as watch:
         if publish:
+            from fleet import collect
+
             outcome = collect.collect(targets, settings, watch, labels, shown=True)
         else:
-            outcome = collect.snapshot(targets, settings, watch)
+            outcome = snapshot(targets, settings, watch)
     view = View(form, of_hosts, sort, top, stopped)
     show(outcome.sweep, schema_of(settings.tables, labels), view)
     return _finish(outcome, settings, shown=form == "table" and printed.complaint is None)

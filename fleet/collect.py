@@ -1,50 +1,25 @@
 """The path, whole: hosts → sweep → visits → spool → QuestDB."""
 
-import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from time import monotonic
 
-from fleet import __version__, schema
-from fleet.allowance import Allowance, share_one_heap
-from fleet.delivery import Delivery, Report, target_of
-from fleet.engines import Engines
+from fleet import schema
+from fleet.delivery import Delivery, target_of
 from fleet.errors import QuestDBError
 from fleet.interruption import interruption
 from fleet.inventory import Host
 from fleet.questdb_http import Client
-from fleet.reading import Before
+from fleet.rounds import Outcome, Watch, swept
 from fleet.seen import Memory
 from fleet.settings import Settings
-from fleet.state import Job, State
-from fleet.status import Status
-from fleet.sweep import Halt, Limits, rotated, sweep
-from fleet.tables import Schema, Sweep, schema_of
-from fleet.transport import Reply, Request, local
-from fleet.visit import Visit, failure, lost, visit
+from fleet.state import Failed, Job, State
+from fleet.tables import Schema, schema_of
+from fleet.visit import Visit
 
 ASKED_FIRST_MS = 3_000
 """A QuestDB that hangs does not hold up the visits any longer than this."""
-
-Watch = Callable[[Visit], None]
-"""Told of each visit as it completes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to: its sweep, what became of its rows (None where none were published),
-    the statements that changed the server's tables before the sweep, and the exit status of a
-    signal that ended it. `bugs` are exceptions that should not have been: their hosts' visits say
-    so, and nothing else was lost by them.
-    """
-
-    sweep: Sweep
-    report: Report | None = None
-    changes: tuple[str, ...] = ()
-    bugs: tuple[Exception, ...] = ()
-    interrupted: int | None = None
 
 
 def collect(
@@ -81,8 +56,10 @@ def collect(
 
         with interruption() as noted:
             delivery.start()
-            outcome = _swept(hosts, settings, told, memory, started_at, noted.halt)
-            _record_failed(state, settings, outcome.sweep)
+            outcome = swept(
+                hosts, settings, told, memory, started_at, noted.halt, _last(state, settings)
+            )
+            _record_failed(state, settings, outcome)
             report = delivery.finish(outcome.sweep, noted)
             if memory_file:  # after the rows: what is remembered as told is on its way
                 with suppress(OSError):
@@ -94,57 +71,6 @@ def collect(
             bugs=(*outcome.bugs, *report.bugs),
             interrupted=noted.status,
         )
-
-
-def snapshot(hosts: Sequence[Host], settings: Settings, watch: Watch) -> Outcome:
-    """Visit every host once. Visits are told to `watch` as they come, and stand in the order of
-    `hosts` in the end.
-    """
-
-    def told(visit: Visit) -> Visit:
-        watch(visit)
-        return visit
-
-    return _swept(hosts, settings, told, Memory(), datetime.now(UTC))
-
-
-def _swept(
-    hosts: Sequence[Host],
-    settings: Settings,
-    told: Callable[[Visit], Visit],
-    memory: Memory,
-    started_at: datetime,
-    halt: Halt | None = None,
-) -> Outcome:
-    """One sweep. What `told` returns of each visit is kept. `memory` is what earlier sweeps saw.
-    After a `halt` the hosts that were still out are `skipped`.
-    """
-    share_one_heap()
-    started = monotonic()
-    bugs: list[Exception] = []
-    engines = Engines()
-
-    def work(host: Host, allowance: Allowance) -> Visit:
-        begun = monotonic()
-        try:
-            before = Before(memory.of(host.name), started_at.timestamp())
-            return visit(host, run, allowance, before)
-        except Exception as bug:  # noqa: BLE001 - one host's; raised by the command in the end
-            bugs.append(bug)
-            detail = f"a bug in fleet: {bug!r}"
-            return failure(host, Status.SSH_ERROR, None, detail, monotonic() - begun)
-
-    limits = Limits(settings.forks, settings.timeout_s, settings.deadline_s)
-    turn = random.randrange(len(hosts)) if hosts else 0  # noqa: S311 - only fairness hangs on it
-    visits: dict[str, Visit] = {}
-    with _runner(hosts, settings) as run:
-        for done in sweep(rotated(hosts, turn), work, lost, limits, halt):
-            visits[done.host.name] = told(engines.told(done))
-    done_in_order = tuple(visits[host.name] for host in hosts)
-    elapsed_s = monotonic() - started
-    return Outcome(
-        Sweep(started_at, settings.name, __version__, done_in_order, elapsed_s), bugs=tuple(bugs)
-    )
 
 
 def _entered(held: ExitStack, state: State, settings: Settings) -> str | None:
@@ -171,12 +97,23 @@ def _new_sweep(state: State, settings: Settings, trouble: str | None) -> datetim
     return datetime.now(UTC)
 
 
-def _record_failed(state: State, settings: Settings, sweep: Sweep) -> None:
-    """Which hosts failed, for `--failed`; no run fails for want of a place to put that."""
+def _last(state: State, settings: Settings) -> Failed | None:
+    """How the last sweep of this `--name` ended; None where that cannot be known."""
+    if settings.state_dir:
+        with suppress(OSError, ValueError):
+            return state.failed(settings.name)
+    return None
+
+
+def _record_failed(state: State, settings: Settings, outcome: Outcome) -> None:
+    """Which hosts failed, for `--failed` and for the order of the next sweep; no run fails for want
+    of a place to put that.
+    """
     if settings.state_dir:
         with suppress(OSError):
-            names = [visit.host.name for visit in sweep.failed]
-            state.record_failed(settings.name, sweep.started_at, names)
+            names = [visit.host.name for visit in outcome.sweep.failed]
+            at = outcome.sweep.started_at
+            state.record_failed(settings.name, at, names, outcome.waiting)
 
 
 def _ensured(tables: Schema, settings: Settings) -> tuple[str, ...]:
@@ -191,21 +128,3 @@ def _ensured(tables: Schema, settings: Settings) -> tuple[str, ...]:
         return ()
     finally:
         client.close()
-
-
-@contextmanager
-def _runner(
-    hosts: Sequence[Host], settings: Settings
-) -> Iterator[Callable[[Host, Request, Allowance], Reply]]:
-    """What runs a request on a host. SSH is only imported where a host is reached by it."""
-    if not any(host.connection == "ssh" and host.bad_config is None for host in hosts):
-        yield local.run
-        return
-    from fleet.transport.open import open_ssh  # noqa: PLC0415 - see above
-
-    with open_ssh(hosts, settings) as ssh:
-
-        def run(host: Host, request: Request, allowance: Allowance) -> Reply:
-            return (local.run if host.connection == "local" else ssh.run)(host, request, allowance)
-
-        yield run

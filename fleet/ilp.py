@@ -6,22 +6,20 @@ feed among them; it is no more than 7 % faster to make and to take.)
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any, NamedTuple, Self
 
 import questdb
 
 from fleet.errors import QuestDBError
+from fleet.ilp_text import Part, Unsendable
 from fleet.tables import Cell, Row, Rows, Table
 
 DESIGNATED = "timestamp"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_LINE_END = re.compile(rb"(?<=[0-9])\n")
-"""Every line ends with its timestamp; a line feed inside a value has a backslash before it."""
+REMEMBERED = 64
 
 _NOWHERE = "http::addr=localhost:9000;protocol_version=1;auto_flush=off;"
 """A sender makes buffers; ours never connects."""
@@ -29,39 +27,6 @@ _NOWHERE = "http::addr=localhost:9000;protocol_version=1;auto_flush=off;"
 
 class RefusedRow(ValueError):
     """A row that has no ILP (NUL, half a surrogate pair): QuestDB would refuse its whole batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unsendable:
-    """A row that has no ILP, why, and its cells as text, unknown ones left out."""
-
-    table: str
-    reason: str
-    cells: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Rows of one table as the body of `POST /write?precision=n`.
-
-    `columns` are (name, QuestDB type); `rows` is how many lines `body` has.
-    """
-
-    table: str
-    columns: tuple[tuple[str, str], ...]
-    body: bytes
-    rows: int
-
-    @property
-    def lines(self) -> list[bytes]:
-        """The body row by row, each with its line feed."""
-        return lines_of(self.body)
-
-
-def lines_of(body: bytes) -> list[bytes]:
-    """ILP of ours cut between rows."""
-    ends = [match.end() for match in _LINE_END.finditer(body)]
-    return [body[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 class Encoder:
@@ -101,11 +66,10 @@ def ilp_text(rows: Rows) -> str:
     return part.body.decode()
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a cell goes in a row of the client's."""
 
-    index: int
+    at: int
     name: str
     convert: Callable[[Any], Any]
 
@@ -116,39 +80,48 @@ class _Line:
     def __init__(self, table: Table[Any]) -> None:
         self._table = table.name
         places = [
-            (column.type, _Place(index, column.name, CONVERSIONS[column.type]))
+            (column.type, _Place(index, column.name, _remembered(column.type)))
             for index, column in enumerate(table.columns)
             if column.name != DESIGNATED
         ]
         self._symbols = [place for kind, place in places if kind == "SYMBOL"]
         self._columns = [place for kind, place in places if kind != "SYMBOL"]
         self._designated = [column.name for column in table.columns].index(DESIGNATED)
+        self._at = _remembered("TIMESTAMP")
 
     def add(self, buffer: Any, row: Row) -> None:
         """Append one row to the buffer; raises `RefusedRow` and appends nothing."""
         symbols, columns = _cells(self._symbols, row), _cells(self._columns, row)
         if not symbols and not columns:
             raise ValueError(f"a row of {self._table} holds nothing: the client would drop it")
-        at = _timestamp(row[self._designated])
+        at = self._at(row[self._designated])
         buffer.row(self._table, symbols=symbols, columns=columns, at=at)
 
 
 def _cells(places: Iterable[_Place], row: Row) -> dict[str, Any]:
     """Values by column name, without those that are unknown."""
     cells = {}
-    for place in places:
-        cell = row[place.index]
-        if cell is None:
-            continue
-        try:
-            value = place.convert(cell)
-        except RefusedRow as reason:
-            raise RefusedRow(f"{place.name} {reason}") from None
-        except TypeError as error:
-            raise TypeError(f"{place.name}: {error}") from None
-        if value is not None:
-            cells[place.name] = value
+    name = ""
+    try:
+        for index, name, convert in places:
+            cell = row[index]
+            if cell is not None and (value := convert(cell)) is not None:
+                cells[name] = value
+    except RefusedRow as reason:
+        raise RefusedRow(f"{name} {reason}") from None
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
     return cells
+
+
+def _remembered(kind: str) -> Callable[[Any], Any]:
+    """The conversion of a type. Texts and times come again row after row: of those the last ones
+    are kept.
+    """
+    convert = CONVERSIONS[kind]
+    if kind not in ("SYMBOL", "VARCHAR", "TIMESTAMP"):
+        return convert
+    return lru_cache(REMEMBERED, typed=True)(convert)
 
 
 def _as_text(rows: Rows, row: Row) -> dict[str, str]:
@@ -173,7 +146,7 @@ def _text(cell: Cell) -> str | None:
 
 def _double(cell: Cell) -> float | None:
     """A float; what is not finite is unknown."""
-    if isinstance(cell, bool) or not isinstance(cell, int | float):
+    if type(cell) is not float and (isinstance(cell, bool) or not isinstance(cell, int | float)):
         raise TypeError(f"expected float, not {cell!r}")
     return float(cell) if math.isfinite(cell) else None
 

@@ -9,15 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event, Thread
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from fleet.batch import Batch, Target
-from fleet.ilp import Encoder, Unsendable
+from fleet.ilp_text import Unsendable
 from fleet.outbox import Item, Told
 from fleet.spool import Dropped, Entry, Refusal, Spool
 from fleet.state import Job
 from fleet.tables import Schema, Sweep, rows_of, sweep_row
 from fleet.visit import Visit, rows_of_visit
+
+if TYPE_CHECKING:
+    from fleet.ilp import Encoder
 
 HOLD_S = 0.5
 """How long a visit waits for others to make a batch with it."""
@@ -107,6 +110,8 @@ class Keeper:
 
     def _run(self) -> None:
         try:
+            from fleet.ilp import Encoder  # noqa: PLC0415 - takes 0.2 s; visits are under way
+
             with Encoder() as encoder:
                 self._keep_until_the_sweep(encoder)
         except Exception as bug:  # noqa: BLE001 - raised by the command in the end
@@ -115,7 +120,7 @@ class Keeper:
             self.items.put(None)
             self.done.set()
 
-    def _keep_until_the_sweep(self, encoder: Encoder) -> None:
+    def _keep_until_the_sweep(self, encoder: "Encoder") -> None:
         pending: list[Visit] = []
         rows, due = 0, float("inf")
         while True:
@@ -138,7 +143,7 @@ class Keeper:
         except queue.Empty:
             return None
 
-    def _keep(self, encoder: Encoder, visits: tuple[Visit, ...], over: Sweep | None) -> None:
+    def _keep(self, encoder: "Encoder", visits: tuple[Visit, ...], over: Sweep | None) -> None:
         """A batch of these visits, and of the whole sweep's row once it is over."""
         origin = self._origin
         tables = rows_of(Sweep(origin.sweep, origin.job, "", visits, 0.0), self._tables)

@@ -82,7 +82,7 @@ reaching = _options(
         "-f",
         "--forks",
         type=int,
-        help="Hosts visited at the same time. [default: 100]",
+        help="Hosts visited at the same time. [default: 200]",
     ),
     click.option(
         "--connect-timeout",

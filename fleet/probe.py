@@ -67,13 +67,17 @@ NOT_FOUND = 127
 
 _TEXT = " ".join(
     (
+        # Lines are gathered in P and written in few pieces, for each is a packet of its own: before
+        # a tool writes, and before anything that may hang. N is a line feed.
+        'N=$(echo; echo .); N=${N%.}; P=; out() { P="$P$*$N"; };',
+        'put() { printf %s "$P"; P=; };',
         # Frames. The blank line first keeps a marker apart from a line that was cut off.
-        f'say() {{ echo; echo "@fleet {VERSION} $*"; }};',
-        "fin() { say END; exit 0; };",
+        f'say() {{ P="$P$N@fleet {VERSION} $*$N"; }};',
+        "fin() { say END; put; exit 0; };",
         "refuse() { say B args; say E args 64; fin; };",
         # Seconds since boot, without a fork; empty where there is no /proc.
         "now() { u=; read -r u v </proc/uptime; } 2>/dev/null;",
-        'uptime() { now; if [ -n "$u" ]; then echo "uptime $u"; fi; };',
+        'uptime() { now; if [ -n "$u" ]; then out "uptime $u"; fi; };',
         # left N: n = what remains of the visit less a second to answer in, within 1 and N.
         'left() { now; n=$(($e - ${u%%.*} - 1)); if [ "$n" -gt "$1" ]; then n=$1; fi;',
         'if [ "$n" -lt 1 ]; then n=1; fi; };',
@@ -99,7 +103,8 @@ _TEXT = " ".join(
         "ended() { c=$1; if [ $c -gt 255 ]; then c=143; fi;",
         "case $c in 124|137|143) h=1;; esac; };",
         # part NAME N TOOL ...: a section.
-        'part() { [ $h = 0 ] || return; a=$1; shift; say B $a; go "$@"; ended $?; say E $a $c; };',
+        'part() { [ $h = 0 ] || return; a=$1; shift; say B $a; put; go "$@"; ended $?;',
+        "say E $a $c; };",
         kernel.TEXT,
         node.TEXT,
         # Nothing of the login's environment may point docker elsewhere.
@@ -127,16 +132,16 @@ _TEXT = " ".join(
         "if timeout -k 1 1 true 2>/dev/null; then k=1;",
         'else k=0; g=$(echo eb | tr a-e " -$"); fi;',
         "case ,$l, in *,host,*) say B host; uptime;",
-        'if c=$(date +%s 2>/dev/null); then echo "clock $c"; fi;',
-        'echo "cpus $(grep -c "^cpu[0-9]" /proc/stat 2>/dev/null)"; say E host 0;; esac;',
+        'if c=$(date +%s 2>/dev/null); then out "clock $c"; fi;',
+        'out "cpus $(grep -c "^cpu[0-9]" /proc/stat 2>/dev/null)"; say E host 0;; esac;',
         "case ,$l, in *,node,*) facts;; esac;",
         "D=; case ,$l, in *,kernel,*) groups; count kernel1;; esac;",
         # By its full path, for sudo may look elsewhere.
-        'say B tool; if x=$(command -v "$d"); then echo "$x"; case $x in /*) d=$x;; esac;',
+        'say B tool; if x=$(command -v "$d"); then out "$x"; case $x in /*) d=$x;; esac;',
         "say E tool 0; else say E tool 127; fin; fi;",
         # o: the ids of all that are listed (in JSON, no quote inside a label stands alone); R: one
         # of them runs; f: one of them is among the cgroups that were found.
-        "o=; f=0; R=0; case ,$l, in *,ps,*) say B ps1;",
+        "o=; f=0; R=0; case ,$l, in *,ps,*) say B ps1; put;",
         # Kept to be looked through, with its exit status after it. A flood, longer than what the
         # central host reads, is passed on as it is, and ends the answer.
         'z=$({ go 10 "$d" ps --no-trunc --format "$q" -a; echo "#$?"; } | head -c 4500000);',

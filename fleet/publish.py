@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from fleet import schema
 from fleet.errors import QuestDBUnreachable, RowRefused, TooLarge, TooManyRefused
-from fleet.ilp import lines_of
+from fleet.ilp_text import lines_of
 from fleet.questdb_conf import QuestDB
 from fleet.questdb_http import Client
 from fleet.spool import Refusal

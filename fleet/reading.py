@@ -49,10 +49,11 @@ class Reading:
     @cached_property
     def _listings(self) -> dict[str, tuple[dict[str, docker.Listed] | None, int, tuple[str, ...]]]:
         found: dict[str, tuple[dict[str, docker.Listed] | None, int, tuple[str, ...]]] = {}
+        known: dict[str, docker.Listed] = {}
         for name in ("ps1", "ps2"):
             found[name] = None, 0, ()
             if self.answer.rc(name) == 0:
-                found[name] = docker.parse_ps(self.answer.lines(name))
+                found[name] = docker.parse_ps(self.answer.lines(name), known)
         return found
 
     @cached_property

@@ -65,7 +65,7 @@ class Settings:
     inventory: tuple[str, ...] = ("inventory.yaml",)
     patterns: tuple[str, ...] = ()
     limit: str | None = None
-    forks: int = 100
+    forks: int = 200
     connect_timeout_s: float = 10.0
     connect_timeout_said: bool = False
     timeout_s: float = 30.0

@@ -25,7 +25,7 @@ from threading import Lock
 
 from fleet.batch import Batch, Target
 from fleet.errors import BadBatch
-from fleet.ilp import Part
+from fleet.ilp_text import Part
 from fleet.state import Job, make_folder, sync_folder, write_durably
 
 _STEM = (

@@ -66,10 +66,13 @@ class Job(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The hosts that failed in a sweep, and when that began."""
+    """The hosts that failed in a sweep, and when that began; `waiting` are those that it did not
+    come to, in the order in which they would have had their turns.
+    """
 
     at: datetime
     hosts: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
 
 
 class State:
@@ -150,11 +153,15 @@ class State:
         """Where the failed hosts of a `--name` stand."""
         return self.folder / "failed" / name
 
-    def record_failed(self, name: str, at: datetime, hosts: Sequence[str]) -> None:
-        """Put down which hosts failed in a sweep, in the place of those of the one before."""
+    def record_failed(
+        self, name: str, at: datetime, hosts: Sequence[str], waiting: Sequence[str] = ()
+    ) -> None:
+        """Put down which hosts failed in a sweep, in the place of those of the one before; see
+        `Failed`.
+        """
         file = self.failed_file(name)
         make_folder(file.parent)
-        document = {"timestamp": at.isoformat(), "hosts": list(hosts)}
+        document = {"timestamp": at.isoformat(), "hosts": list(hosts), "waiting": list(waiting)}
         write_durably(file, json.dumps(document).encode() + b"\n")
 
     def failed(self, name: str) -> Failed | None:
@@ -172,10 +179,11 @@ class State:
         try:
             document = json.loads(text)
             at, hosts = datetime.fromisoformat(document["timestamp"]), document["hosts"]
-            whole = at.tzinfo is not None and isinstance(hosts, list)
-            if not whole or not all(isinstance(host, str) for host in hosts):
+            waiting = document.get("waiting", [])
+            whole = at.tzinfo is not None and isinstance(hosts, list) and isinstance(waiting, list)
+            if not whole or not all(isinstance(host, str) for host in (*hosts, *waiting)):
                 raise ValueError
-            return Failed(at.astimezone(UTC), tuple(hosts))
+            return Failed(at.astimezone(UTC), tuple(hosts), tuple(waiting))
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise ValueError("it is cut or changed") from None
 

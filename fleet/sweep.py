@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
@@ -228,6 +228,23 @@ class _Sweep(Generic[Item, Result]):
             self._flights.clear()
         for flight in flights:
             flight.allowance.expire()
+
+
+def fair(
+    items: Sequence[Item], waiting: Sequence[str], failed: Collection[str], offset: int
+) -> list[Item]:
+    """The order of turns: first who was `waiting` when the last sweep ended, in that order; then
+    the rest from another start each time; last who `failed`, for those may take their whole time.
+
+    With a deadline that is too short for all, every item comes in its turn within as many sweeps
+    as it takes to do all of them once.
+    """
+    place = {name: number for number, name in enumerate(waiting)}
+    first = sorted((one for one in items if one.name in place), key=lambda one: place[one.name])
+    last = [one for one in items if one.name in failed and one.name not in place]
+    late = {one.name for one in last}
+    rest = [one for one in items if one.name not in place and one.name not in late]
+    return [*first, *rotated(rest, offset), *last]
 
 
 def rotated(items: Sequence[Item], offset: int) -> list[Item]:

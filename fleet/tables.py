@@ -42,7 +42,7 @@ class Table(Generic[Source]):
 
     def row(self, source: Source) -> Row:
         """One row, cell by cell in the order of `columns`."""
-        return tuple(column.value(source) for column in self.columns)
+        return tuple([column.value(source) for column in self.columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +362,6 @@ def _rows(
     sweep: Sweep,
     each: Iterable[tuple[Visit, Iterable[Any]]],
 ) -> Rows:
-    return Rows(
-        table, tuple(table.row((sweep, visit, one)) for visit, several in each for one in several)
-    )
+    values = [column.value for column in table.columns]
+    sources = ((sweep, visit, one) for visit, several in each for one in several)
+    return Rows(table, tuple(tuple([value(source) for value in values]) for source in sources))

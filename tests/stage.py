@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.batch import Batch, Target
-from fleet.ilp import Part
+from fleet.ilp_text import Part
 from fleet.interruption import TOGETHER_S
 from fleet.spool import Entry, Spool
 from fleet.state import Job

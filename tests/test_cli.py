@@ -12,10 +12,10 @@ import pytest
 
 from fleet.batch import Target
 from fleet.cli import _exit_status, _fleet
-from fleet.collect import Outcome
 from fleet.delivery import Report
 from fleet.inventory import Host
 from fleet.report import SORTS
+from fleet.rounds import Outcome
 from fleet.settings import MaxFailed, Settings
 from fleet.spool import Spool
 from fleet.state import Job, State

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import collect
+from fleet import collect, rounds
 from fleet.delivery import Report, target_of
 from fleet.errors import Locked, SchemaError
 from fleet.inventory import Host, load
@@ -33,14 +33,14 @@ def test_start_order_rotates_and_results_keep_the_inventorys(monkeypatch):
     """Whose turn is first changes from sweep to sweep; the sweep's visits do not."""
     monkeypatch.setattr("random.randrange", lambda count: 3 % count)
     seen = []
-    outcome = collect.snapshot(HOSTS, Settings(forks=1), lambda visit: seen.append(visit.host.name))
+    outcome = rounds.snapshot(HOSTS, Settings(forks=1), lambda visit: seen.append(visit.host.name))
     assert seen == ["h3", "h4", "h0", "h1", "h2"]
     assert [visit.host.name for visit in outcome.sweep.visits] == ["h0", "h1", "h2", "h3", "h4"]
 
 
 def test_no_hosts_are_a_sweep():
     """An empty fleet has its row in fleetSweep as well."""
-    outcome = collect.snapshot([], Settings(), lambda _visit: None)
+    outcome = rounds.snapshot([], Settings(), lambda _visit: None)
     assert outcome.sweep.visits == ()
 
 
@@ -53,8 +53,8 @@ def test_bug_costs_one_host_and_is_not_hidden(monkeypatch, bug):
             raise bug
         return failure(host, Status.DNS, None, "?", 0.0)
 
-    monkeypatch.setattr(collect, "visit", visit)
-    outcome = collect.snapshot(HOSTS, Settings(), lambda _visit: None)
+    monkeypatch.setattr(rounds, "visit", visit)
+    outcome = rounds.snapshot(HOSTS, Settings(), lambda _visit: None)
     assert outcome.bugs == (bug,)
     assert [visit.status.value for visit in outcome.sweep.visits] == [
         "dns",
@@ -70,9 +70,9 @@ def test_bug_ends_the_command_with_1(tmp_path):
     """Whatever the exception is, the exit status is that of a bug, and its story is told."""
     (tmp_path / "i.yaml").write_text("all: {hosts: {a: {fleet_connection: local}}}\n")
     code = (
-        "import sys; from fleet import collect, cli\n"
+        "import sys; from fleet import collect, rounds, cli\n"
         "def visit(*_): raise EOFError('lost')\n"
-        "collect.visit = visit\n"
+        "rounds.visit = visit\n"
         f"sys.exit(cli.main(['snapshot', '-i', {str(tmp_path / 'i.yaml')!r}]))"
     )
     run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -134,7 +134,7 @@ def test_collect_tells_the_next_sweep_what_it_saw(tmp_path, monkeypatch):
         before.append((host.name, known))
         return _good(host, run, allowance, known)
 
-    monkeypatch.setattr(collect, "visit", visit)
+    monkeypatch.setattr(rounds, "visit", visit)
     with questdb_double() as double:
         settings = _settings(double.conf, tmp_path)
         for _ in range(2):
@@ -148,7 +148,7 @@ def test_collect_tells_the_next_sweep_what_it_saw(tmp_path, monkeypatch):
 @pytest.mark.parametrize("shown", [False, True])
 def test_states_and_nodes_are_kept_only_to_be_shown(tmp_path, monkeypatch, shown):
     """Published they are either way; a run that prints nothing keeps no more than it counts."""
-    monkeypatch.setattr(collect, "visit", _good)
+    monkeypatch.setattr(rounds, "visit", _good)
     with questdb_double() as double:
         settings = _settings(double.conf, tmp_path)
         outcome = collect.collect(HOSTS[:2], settings, lambda _visit: None, shown=shown)
@@ -166,9 +166,9 @@ def test_one_engine_under_two_names_is_said(monkeypatch):
         life = "same" if host.name in ("h1", "h3") else host.name
         return replace(good, node=replace(good.node, figures=NodeFigures(boot_id=life)))
 
-    monkeypatch.setattr(collect, "visit", visit)
+    monkeypatch.setattr(rounds, "visit", visit)
     monkeypatch.setattr("random.randrange", lambda _count: 0)
-    outcome = collect.snapshot(HOSTS, Settings(forks=1), lambda _visit: None)
+    outcome = rounds.snapshot(HOSTS, Settings(forks=1), lambda _visit: None)
     said = "one Docker engine with h1: sums count its containers twice"
     assert [visit.detail for visit in outcome.sweep.visits] == [None, None, None, said, None]
     assert outcome.sweep.failed == ()
@@ -261,7 +261,7 @@ def test_user_without_a_name_can_run_it(monkeypatch):
     monkeypatch.setattr("getpass.getuser", nobody)
     named = Host("named", "127.0.0.1", 1, user="ops")
     unnamed = Host("unnamed", "127.0.0.1", 1)
-    outcome = collect.snapshot([named, unnamed], Settings(), lambda _visit: None)
+    outcome = rounds.snapshot([named, unnamed], Settings(), lambda _visit: None)
     assert outcome.bugs == ()
     assert {visit.status for visit in outcome.sweep.visits} == {Status.UNREACHABLE}
 

@@ -16,7 +16,7 @@ from fleet import keeper as keeper_module
 from fleet.batch import Batch
 from fleet.delivery import Delivery, Report, target_of
 from fleet.errors import QuestDBUnreachable
-from fleet.ilp import Part
+from fleet.ilp_text import Part
 from fleet.interruption import Interruption
 from fleet.inventory import Host
 from fleet.outbox import Outbox

@@ -305,7 +305,7 @@ def test_two_hundred_nodes(lab, tmp_path):
 
 def test_nothing_is_left_in_the_process_after_a_sweep(nodes, lab, tmp_path):
     """Threads and sockets of a sweep over good and dead hosts are gone when it is over."""
-    from fleet import collect, settings
+    from fleet import rounds, settings
     from fleet.inventory import load
 
     hosts = {name: node.variables for name, node in nodes.items()}
@@ -323,7 +323,7 @@ def test_nothing_is_left_in_the_process_after_a_sweep(nodes, lab, tmp_path):
     threads, before = threading.active_count(), sockets()
     chosen = settings.Settings(known_hosts=str(known_hosts), connect_timeout_s=2)
     with stalling:
-        outcome = collect.snapshot(inventory.hosts, chosen, lambda _visit: None)
+        outcome = rounds.snapshot(inventory.hosts, chosen, lambda _visit: None)
     assert [visit.status.value for visit in outcome.sweep.visits] == [
         "ok",
         "ok",

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import fleet
 from fleet.errors import QuestDBError
-from fleet.ilp import Encoder, Part, Unsendable, ilp_text, lines_of
+from fleet.ilp import Encoder, ilp_text
+from fleet.ilp_text import Part, Unsendable, lines_of
 from fleet.schema import create_statement, ensure
 from fleet.settings import TABLE_NAME_MAX_BYTES
 from fleet.status import Status

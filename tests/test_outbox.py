@@ -13,7 +13,7 @@ import pytest
 from fleet import outbox as outbox_module
 from fleet.batch import Batch, Target
 from fleet.errors import QuestDBUnreachable, SchemaError, TooManyRefused
-from fleet.ilp import Part
+from fleet.ilp_text import Part
 from fleet.outbox import GROUP_MAX_BYTES, GROUP_MAX_ROWS, Bad, Item, Outbox, Told
 from fleet.publish import Clock, Publisher
 from fleet.questdb_conf import parse_conf

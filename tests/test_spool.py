@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fleet.batch import FORMAT, Batch, Target, _checksum
 from fleet.errors import BadBatch
-from fleet.ilp import Part
+from fleet.ilp_text import Part
 from fleet.spool import Dropped, Entry, Refusal, Spool
 from fleet.state import Job, make_folder, write_durably
 from tests.test_tables import NOW

@@ -401,10 +401,12 @@ def test_failed_hosts_are_those_of_the_last_sweep(tmp_path: Path) -> None:
     assert state.failed("x") is None
     state.record_failed("x", NOW, ["web1", "b\u00fcro", "\udcff"])
     state.record_failed("nightly", NOW, ["db1"])
-    assert state.failed("x") == (NOW, ("web1", "b\u00fcro", "\udcff"))
+    assert state.failed("x") == (NOW, ("web1", "b\u00fcro", "\udcff"), ())
     state.record_failed("x", NOW + timedelta(hours=1), [])
-    assert state.failed("x") == (NOW + timedelta(hours=1), ())
-    assert state.failed("nightly") == (NOW, ("db1",))
+    assert state.failed("x") == (NOW + timedelta(hours=1), (), ())
+    assert state.failed("nightly") == (NOW, ("db1",), ())
+    state.record_failed("nightly", NOW, ["db1", "b", "a"], ["b", "a"])
+    assert state.failed("nightly") == (NOW, ("db1", "b", "a"), ("b", "a"))
     assert sorted(path.name for path in (tmp_path / "state/failed").iterdir()) == ["nightly", "x"]
     assert state.failed_file("x").stat().st_mode & 0o777 == 0o600
 
@@ -423,6 +425,8 @@ def test_failed_hosts_are_those_of_the_last_sweep(tmp_path: Path) -> None:
         b'{"timestamp": "0001-01-01T00:00:00+23:00", "hosts": []}',
         b'{"timestamp": "2026-11-23T03:00:00+00:00", "hosts": [1]}',
         b'{"timestamp": "2026-11-23T03:00:00+00:00", "hosts": "web1"}',
+        b'{"timestamp": "2026-11-23T03:00:00+00:00", "hosts": [], "waiting": [1]}',
+        b'{"timestamp": "2026-11-23T03:00:00+00:00", "hosts": [], "waiting": "web1"}',
         b'{"hosts": []}',
         b"[" * 100_000,
     ],

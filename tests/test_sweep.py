@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.sweep import Halt, Limits, Lost, rotated, sweep
+from fleet.sweep import Halt, Limits, Lost, fair, rotated, sweep
 from tests.lab.waiting import poll
 
 LIMITS = Limits(5, 5.0, 10.0)
@@ -318,3 +318,31 @@ def test_rotation_keeps_everything_in_order(numbers, offset):
         assert turned[0] == items[offset % len(items)]
         doubled = items + items
         assert any(doubled[start : start + len(items)] == turned for start in range(len(items)))
+
+
+@given(
+    st.integers(1, 60), st.integers(1, 20), st.integers(0, 10), st.randoms(use_true_random=False)
+)
+def test_deadline_that_is_too_short_for_all_starves_nobody(count, turns, dead, random):
+    """Each sweep comes to so many hosts only, and those that fail hold it up: all have their turn
+    within the sweeps that it takes to come to each of them once.
+    """
+    items = _items(count)
+    failing = {item.name for item in random.sample(items, min(dead, count))}
+    begun: set[str] = set()
+    waiting: list[str] = []
+    failed: list[str] = []
+    for _number in range(-(-count // turns)):
+        order = fair(items, waiting, failed, random.randrange(count))
+        assert sorted(order, key=items.index) == items
+        names = [item.name for item in order]
+        begun |= set(names[:turns])
+        waiting = names[turns:]
+        failed = [name for name in names if name in failing or name in waiting]
+    assert begun == {item.name for item in items}
+
+
+def test_who_failed_starts_last_and_who_waited_first():
+    """Those that are neither have another start each time; names of others are passed over."""
+    order = fair(_items(7), ["h5", "gone", "h2"], ["h5", "h2", "h1", "h6"], 2)
+    assert [item.name for item in order] == ["h5", "h2", "h4", "h0", "h3", "h1", "h6"]

@@ -86,11 +86,24 @@ class Measured:
     bad_lines: int
 
 
-def parse_ps(lines: Iterable[str]) -> tuple[dict[str, Listed], int, tuple[str, ...]]:
-    """Lines of `docker ps` → containers by id, how many lines were bad, the first such texts."""
+def parse_ps(
+    lines: Iterable[str], known: dict[str, Listed] | None = None
+) -> tuple[dict[str, Listed], int, tuple[str, ...]]:
+    """Lines of `docker ps` → containers by id, how many lines were bad, the first such texts.
+
+    `known` holds lines that were understood before, and takes those of now.
+    """
     listed: dict[str, Listed] = {}
+    before = {} if known is None else known
     bad = _BadLines()
-    for container in _parsed(lines, parse_ps_line, bad):
+
+    def parse(line: str) -> Listed:
+        found = before.get(line)
+        if found is None:
+            found = before[line] = parse_ps_line(line)
+        return found
+
+    for container in _parsed(lines, parse, bad):
         if container.id in listed:
             bad.add(f"a second line of docker ps for {container.id}")
         else:

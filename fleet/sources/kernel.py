@@ -47,10 +47,11 @@ TEXT = " ".join(
         'D=$(find "$r" -type d "(" -name "docker-$X.scope" -o -name "$X" ")" -prune -print); fi;',
         "} 2>/dev/null;",
         # inodes: of networks and cgroups, so that what is made anew, or shared, can be seen.
-        "inodes() { ls -dLi /proc/self/net/dev $N $1; };",
+        "inodes() { ls -dLi /proc/self/net/dev $j $1; };",
         # count NAME: a section.
         # The cgroups' stand first and last: what is between is of these, and of no other life.
-        'count() { say B $1; echo "cgroup $V"; m=$1; L=; N=; if [ -n "$D" ]; then ls -di $D; fi;',
+        'count() { say B $1; out "cgroup $V"; put; m=$1; L=; j=;',
+        'if [ -n "$D" ]; then ls -di $D; fi;',
         "if [ $V = 1 ]; then F=memory.usage_in_bytes; G=memory.limit_in_bytes;",
         "H=memory.max_usage_in_bytes; I=cpuacct.usage; J=memory.oom_control;",
         "K=blkio.throttle.io_service_bytes;",
@@ -68,11 +69,12 @@ TEXT = " ".join(
         'if [ $V = 1 ] && [ -n "$p" ] && read -r w w w w w </proc/loadavg; then',
         "while read -r v; do if [ $v -gt $w ] && read -r w w w w w </proc/loadavg &&",
         "[ $v -gt $w ]; then p=$v; break; fi; done <$z; fi;",
-        'echo "c $y $u ${p:--} ${A:--} ${B:--} ${C:--} ${E:--} $M ${O:--} $x";',
-        'if [ -n "$p" ]; then N="$N /proc/$p/net/dev"; fi;',
+        'out "c $y $u ${p:--} ${A:--} ${B:--} ${C:--} ${E:--} $M ${O:--} $x";',
+        "if [ ${#P} -gt 8000 ]; then put; fi;",
+        'if [ -n "$p" ]; then j="$j /proc/$p/net/dev"; fi;',
         'L="$L $me$y/memory.stat $me$y/$J $cp$y/cpu.stat $bl$y/$K";',
         'if [ $V = 1 ]; then L="$L $bl$y/blkio.io_service_bytes_recursive"; fi; done;',
-        'now; echo "t $u"; z=$(inodes); echo "$z"; if [ -n "$L" ]; then',
+        'now; z=$(inodes); out "t $u$N$z"; put; if [ -n "$L" ]; then',
         f'grep -sE "{_LINES}" $L /dev/null;',
         # Each network once, and not the node's own, which may be large.
         "set -- $z; s=; while [ $# -gt 1 ]; do",
@@ -82,7 +84,7 @@ TEXT = " ".join(
         'grep -sE "^ *([^l ]|l[^o]|lo[^:])[^:]*: *[0-9]" $L /dev/null; fi;',
         'if [ -n "$D" ]; then ls -di $D; fi; say E $m 0; } 2>/dev/null;',
         # seal NAME: which of the cgroups are still the same.
-        'seal() { say B $1; now; echo "t $u"; inodes "$D"; say E $1 0; } 2>/dev/null;',
+        'seal() { say B $1; now; out "t $u"; put; inodes "$D"; say E $1 0; } 2>/dev/null;',
     )
 )
 """Functions for the probe: `groups`, `count kernel1`, and `count kernel2` or `seal kernel2`."""

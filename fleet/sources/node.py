@@ -31,13 +31,13 @@ _DEVICES = "[shv]d|xvd|nvme|mmcblk|dm-|md|nbd|rbd|pmem|dasd|bcache|cciss|drbd|zd
 TEXT = " ".join(
     (
         "facts() { say B node; x=; read -r x </proc/sys/kernel/random/boot_id;",
-        'echo "boot_id $x"; x=; read -r x </proc/sys/kernel/osrelease; echo "kernel $x";',
-        'x=; read -r x y z v </proc/loadavg; echo "load $x $y $z";',
+        'out "boot_id $x"; x=; read -r x </proc/sys/kernel/osrelease; out "kernel $x";',
+        'x=; read -r x y z v </proc/loadavg; out "load $x $y $z"; put;',
         f'grep -sE "^(btime|MemTotal:|MemAvailable:|some|full) |^ *[0-9]+ +[0-9]+ ({_DEVICES})"',
         "/proc/stat /proc/meminfo /proc/pressure/cpu /proc/pressure/memory /proc/pressure/io",
         "/proc/diskstats /dev/null;",
         f'z=$(grep -E " - ({_LOCAL}) |^[0-9]+ [0-9]+ [0-9:]+ /[^ ]* / " /proc/self/mountinfo);',
-        'printf %s "$z"; echo;',
+        'out "$z"; put;',
         'm=$(grep -oE "^([^ ]+ ){4}/[^ ]* r[wo]" /proc/self/mountinfo);',
         'B=$(echo c | tr a-d "Z-]");',
         # Once a device; a bind mount shows what its device does.

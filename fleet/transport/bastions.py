@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import paramiko
 from fabric import Connection
+from paramiko.buffered_pipe import PipeTimeout
 from paramiko.common import MSG_CHANNEL_CLOSE
 from paramiko.ssh_exception import ChannelException, SSHException
 
@@ -110,6 +111,14 @@ class WatchedChannel(Watched):
     def recv(self, size: int) -> bytes:
         """Receive, and remember."""
         return self._saw(self._channel.recv(size))
+
+    def wait(self, seconds: float) -> bool:
+        """Whether there is something to receive, or the end, within so many seconds."""
+        try:
+            self._channel.in_buffer.read(0, seconds)
+        except PipeTimeout:
+            return False
+        return True
 
     def close(self) -> None:
         """As `hang_up`."""

@@ -1,5 +1,7 @@
 """One command on a raw channel, without a terminal: what it says, within time and bounds."""
 
+from contextlib import suppress
+
 import paramiko
 from fabric import Connection
 from paramiko.ssh_exception import SSHException
@@ -8,12 +10,16 @@ from fleet.allowance import Allowance
 from fleet.errors import HostError
 from fleet.status import Phase, Status
 from fleet.transport import MAX_STDERR_BYTES, MAX_STDOUT_BYTES, Ended, Request
+from fleet.transport.session import Session
 from fleet.transport.socket_watch import Watched
 
 WINDOW_BYTES = 128 * 1024
 """How much a node may send ahead of our reading; paramiko's own 2 MiB would be held per host."""
 
 _CHUNK_BYTES = 32 * 1024
+
+GATHER_S = 0.03
+"""How long a burst of a node's small packets is waited for."""
 
 
 def open_session(connection: Connection, allowance: Allowance) -> paramiko.Channel:
@@ -24,8 +30,14 @@ def open_session(connection: Connection, allowance: Allowance) -> paramiko.Chann
         )
     except Exception as error:  # noqa: BLE001 - see fleet.transport.login: the node chose it
         raise _no_session(error, allowance) from None
-    channel.settimeout(1.0)
+    channel.settimeout(0.0)
     return channel
+
+
+def _session(channel: paramiko.Channel) -> Session:
+    session = channel.get_transport()
+    assert isinstance(session, Session)  # noqa: S101 - as all connections to hosts are
+    return session
 
 
 def _no_session(error: Exception, allowance: Allowance) -> HostError:
@@ -55,7 +67,8 @@ def execute(
         return stdout, stderr, Ended.FLOOD, None
     if ended is not Ended.EXIT:
         return stdout, stderr, ended, None
-    channel.status_event.wait(allowance.remaining_s(1.0))
+    with suppress(SSHException, OSError, EOFError):  # it ended; the status may have come before
+        _session(channel).pump(channel.status_event.is_set, allowance.remaining_s(1.0))
     if channel.exit_status >= 0:
         return stdout, stderr, Ended.EXIT, channel.exit_status
     # Without a status the command was killed there, or the connection is gone.
@@ -66,10 +79,24 @@ def execute(
 def read(
     channel: paramiko.Channel, stdout: bytearray, stderr: bytearray, allowance: Allowance
 ) -> Ended:
-    """Both streams until the channel ends, the time is up, or there is too much."""
+    """Both streams until the channel ends, the time is up, or there is too much.
+
+    Raises what ended the session before that.
+    """
+    session = _session(channel)
+
+    def has_news() -> bool:
+        return channel.recv_ready() or channel.recv_stderr_ready() or bool(channel.eof_received)
+
+    broken: Exception | None = None
     while True:
         # Asked before we read: data may come in between.
         done = channel.exit_status_ready()
+        if not (has_news() or channel.closed):
+            try:
+                session.pump(has_news, min(1.0, allowance.remaining_s()), GATHER_S)
+            except (SSHException, OSError, EOFError, ValueError) as error:
+                broken = error  # after what came before it
         try:
             chunk = channel.recv(_CHUNK_BYTES)
         except TimeoutError:
@@ -86,5 +113,7 @@ def read(
             return Ended.TIMEOUT
         # No more comes: the stream's end, or, where something that the login started holds the
         # stream open, a silent second after the command's end.
+        if chunk == b"" and broken is not None:
+            raise broken
         if chunk == b"" or (chunk is None and done):
             return Ended.EXIT

@@ -312,7 +312,9 @@ def _told(error: Exception, attempt: _Attempt) -> HostError | Reset:
         if said:
             return HostError(Status.UNREACHABLE, phase, f"the ProxyCommand ended: {said!r}")
         return Reset("the connection was ended before the login")
-    if isinstance(error, AuthenticationException) and "timeout" not in text.lower():
+    cut_off = attempt.allowance.expired and ended  # by us: the server has refused nothing
+    refused = isinstance(error, AuthenticationException) and "timeout" not in text.lower()
+    if refused and not cut_off:
         return HostError(Status.AUTH_FAILED, phase, f"no key of ours was accepted ({text})")
     if not sock.speaks_ssh:
         said = f"only {greeting!r}" if greeting else "nothing"

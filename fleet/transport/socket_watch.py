@@ -7,6 +7,7 @@ says nothing, one that hangs up, and one that speaks HTTP. What the socket saw t
 import contextlib
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from fleet.status import Phase, Status
 from fleet.transport import MAX_STDOUT_BYTES
 
 MAX_GREETING_BYTES = 64 * 1024
+AHEAD_BYTES = 32 * 1024
 LAST_WORDS_S = 0.5
 """How long a command that has closed its connection may take to say why and end."""
 
@@ -55,6 +57,10 @@ class Watched:
         """End the connection for whoever waits on it; never an error."""
         raise NotImplementedError
 
+    def wait(self, seconds: float) -> bool:
+        """Whether there is something to receive, or the end, within so many seconds."""
+        raise NotImplementedError
+
     def last_words(self) -> str:
         """What was said beside the connection, by a command that makes it."""
         return ""
@@ -81,15 +87,29 @@ class WatchedSocket(Watched, socket.socket):
     def __init__(self, family: int, fileno: int | None = None) -> None:
         Watched.__init__(self)
         socket.socket.__init__(self, family, socket.SOCK_STREAM, fileno=fileno)
+        self._ahead = b""
+        self._at = 0
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Receive, and remember."""
-        try:
-            data = super().recv(size, flags)
-        except ConnectionError:
-            self.ended = True
-            raise
-        return self._saw(data)
+        """Receive, and remember. More than is asked for is taken off the socket at once: SSH asks
+        for a packet in two pieces.
+        """
+        if self._at == len(self._ahead):
+            try:
+                self._ahead, self._at = self._saw(super().recv(AHEAD_BYTES, flags)), 0
+            except ConnectionError:
+                self.ended = True
+                raise
+        start, self._at = self._at, min(self._at + size, len(self._ahead))
+        return self._ahead[start : self._at]
+
+    def wait(self, seconds: float) -> bool:
+        """Whether there is something to receive, or the end, within so many seconds."""
+        if self._at < len(self._ahead) or self.fileno() < 0:
+            return True
+        poll = select.poll()
+        poll.register(self, select.POLLIN)
+        return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def hang_up(self) -> None:
         """End the connection for whoever waits on it; never an error."""

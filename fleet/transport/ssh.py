@@ -26,6 +26,7 @@ from fleet.transport.host_keys import HostKeys, algorithms_of
 from fleet.transport.keys import KeyRing
 from fleet.transport.login import ShownKey, Visitor, close
 from fleet.transport.route import Door, Route, Routes
+from fleet.transport.session import Session
 from fleet.transport.socket_watch import Watched, WatchedCommand, WatchedSocket, connect, resolve
 
 
@@ -69,7 +70,7 @@ class Ssh:
                 self._routes[host.name] = error
                 continue
             self._routes[host.name] = route
-            self._connections[host.name] = self._connection(route.door)
+            self._connections[host.name] = self._connection(route.door, Session)
             for count in range(1, len(route.doors)):
                 way = route.doors[:count]
                 if way not in self._bastions:
@@ -205,7 +206,7 @@ class Ssh:
             return self._options.connect_timeout_s
         return door.connect_timeout_s
 
-    def _connection(self, door: Door, **options: object) -> Connection:
+    def _connection(self, door: Door, transport: type[paramiko.Transport]) -> Connection:
         return Connection(
             door.address,
             user=door.user,
@@ -215,13 +216,13 @@ class Ssh:
             forward_agent=False,
             # Not empty, or it would be a view of the shared configuration: to fill that in
             # merges all of it anew, under the other threads.
-            connect_kwargs={"compress": False, **options},
+            connect_kwargs={"compress": False, "transport_factory": transport},
         )
 
     def _bastion(self, way: tuple[Door, ...]) -> Bastion:
         """The last of these doors, which is reached by way of the others."""
         door = way[-1]
-        connection = self._connection(door, transport_factory=OrderedTransport)
+        connection = self._connection(door, OrderedTransport)
         told = self._passed.setdefault(way, {}).__setitem__
 
         def open_(allowance: Allowance) -> tuple[Connection, Watched]:

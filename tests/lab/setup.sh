@@ -1,7 +1,7 @@
 #!/bin/sh
 # Gets ready for one of our make targets: system packages by name, then a Python environment.
 #
-#   setup.sh demo|test|check|guest VENV
+#   setup.sh demo|test|bench|check|guest VENV
 #
 # What is missing is found by looking for the programs, not by asking the package manager. Nothing
 # is installed unasked: on a terminal it asks, YES=1 and CI=true go ahead, anything else prints the
@@ -194,6 +194,7 @@ make_venv() {
     fi
     stamp=$("$python" --version && cksum <pyproject.toml)
     if [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp" ]; then
+        with_peers
         return
     fi
     echo "Making $venv with $("$python" --version)"
@@ -202,6 +203,16 @@ make_venv() {
     attended "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --editable "$what"
     echo "$stamp" >"$venv/stamp"
+    with_peers
+}
+
+# What only the benchmarks need is added when they are first run.
+with_peers() {
+    if [ "$target" = bench ] && [ ! -e "$venv/peers" ]; then
+        attended "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --editable ".[dev,bench]"
+        : >"$venv/peers"
+    fi
 }
 
 find_missing
@@ -214,7 +225,7 @@ if [ -n "$missing" ]; then
     fi
 fi
 make_venv
-if [ "$target" = test ] && ! as_root; then
+if { [ "$target" = test ] || [ "$target" = bench ]; } && ! as_root; then
     echo "The tests start Docker engines and make namespaces: run make test as root," >&2
     echo "or as somebody whom sudo lets." >&2
     exit 1

@@ -4,7 +4,7 @@
 what `docker inspect` says there. Whoever gets rows of another node, or of no node, sees it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -120,12 +120,27 @@ class Crowd:
 
 @contextmanager
 def crowd(
-    lab: Lab, name: str, count: int, *, rows: int = 10, delay_s: float = 2
+    lab: Lab,
+    name: str,
+    count: int,
+    *,
+    rows: int = 10,
+    delay_s: float = 2,
+    startups: int = 5000,
+    home: Mapping[str, str] | None = None,
 ) -> Iterator[Crowd]:
-    """Start the one sshd of `count` nodes; ports are the lab's, addresses of their own."""
-    lines = ["MaxStartups 5000", "LogLevel INFO"]
+    """Start the one sshd of `count` nodes; ports are the lab's, addresses of their own. With
+    `startups` 0 its `MaxStartups` is the default. `home` are files of its user.
+    """
+    lines = [*([f"MaxStartups {startups}"] if startups else []), "LogLevel INFO"]
     replaced = {"docker": script(rows=rows, delay_s=delay_s)}
     with Node(
-        lab, name, address="0.0.0.0", port=free_port("0.0.0.0"), replaced=replaced, sshd=lines
+        lab,
+        name,
+        address="0.0.0.0",
+        port=free_port("0.0.0.0"),
+        replaced=replaced,
+        sshd=lines,
+        home=home,
     ) as node:
         yield Crowd(lab, node, count)

@@ -125,11 +125,16 @@ version | --version | -v)
     *) echo "Docker version 28.2.2, build lab" ;;
     esac
     ;;
-ps) ps_rows "$format" ;;
-inspect) inspect_rows "$format" "$@" ;;
+ps) printf '%s\n' "$(ps_rows "$format")" ;; # in one piece, as docker does
+inspect)
+    lines=$(inspect_rows "$format" "$@")
+    missing=$?
+    [ -z "$lines" ] || printf '%s\n' "$lines"
+    exit $missing
+    ;;
 stats)
     sleep "$DELAY"
-    stats_rows
+    printf '%s\n' "$(stats_rows)"
     ;;
 *)
     echo "docker: '$command' is not a docker command." >&2

@@ -138,7 +138,8 @@ def test_each_local_device_is_asked_once(shell, tmp_path):
     tool.write_text('#!/bin/sh\nshift 3\nfor x in "$@"; do echo "d 10 5 5 512 0 0 $x"; done\n')
     tool.chmod(0o755)
     text = node.TEXT.replace("/proc/self/mountinfo", str(tmp_path / "mountinfo"))
-    text = f'say() {{ :; }}; go() {{ shift 2; {tool} "$@"; }}; {text} facts'
+    ours = 'say() { :; }; out() { printf "%s\\n" "$1"; }; put() { :; };'
+    text = f'{ours} go() {{ shift 2; {tool} "$@"; }}; {text} facts'
     run = subprocess.run(
         [shutil.which(shell[0]), *shell[1:], "-c", text], capture_output=True, text=True, check=True
     )

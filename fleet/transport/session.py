@@ -1,0 +1,236 @@
+"""An SSH session that the thread of the visit drives by itself.
+
+paramiko gives each session a thread that reads, and one more for a timer; who waits for something
+is woken by them, and looks at the clock ten times a second. With hundreds of visits in flight, to
+hand the interpreter from thread to thread costs more than the reading. Here whoever waits reads:
+each wait takes packets off the socket and acts on them, until what it waits for has come.
+
+Only for sessions that one thread uses; those to bastions are paramiko's own.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+import paramiko
+from paramiko import common
+from paramiko.auth_handler import AuthHandler
+from paramiko.packet import Packetizer
+from paramiko.ssh_exception import AuthenticationException, MessageOrderError, SSHException
+
+FAST_CIPHER = "aes128-gcm@openssh.com"
+"""Carries its own checksum: paramiko reckons and compares those of others in Python."""
+
+FAST_EXCHANGE = ("curve25519-sha256", "curve25519-sha256@libssh.org")
+
+_KEX_MESSAGES = range(30, 42)  # RFC 4253, section 12: of the key exchange method in use
+
+
+def _first(preferred: tuple[str, ...], *names: str) -> tuple[str, ...]:
+    """The same names with these at the head, where paramiko has them at all."""
+    known = tuple(name for name in names if name in preferred)
+    return known + tuple(name for name in preferred if name not in known)
+
+
+class TooLate(SSHException):
+    """The time for a login was up."""
+
+
+_Transport: Any = paramiko.Transport  # its stubs leave out what is not public
+_Packetizer: Any = Packetizer
+
+
+class _Packets(_Packetizer):  # type: ignore[misc]  # as above
+    """Gives up at `give_up_at` (monotonic seconds); asked by paramiko before each read."""
+
+    give_up_at: float | None = None
+
+    def handshake_timed_out(self) -> bool:
+        """Never; it is raised instead, so that it is not taken for a connection's end."""
+        if self.give_up_at is not None and time.monotonic() > self.give_up_at:
+            raise TooLate("timeout")
+        return False
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        """As paramiko's, of the greeting; lines and bytes that come slowly do not begin it anew."""
+        self.handshake_timed_out()
+        data: bytes = super()._read_timeout(timeout)
+        return data
+
+
+class Session(_Transport):  # type: ignore[misc]  # as above
+    """paramiko's transport without its thread. `sock` is a `fleet.transport.socket_watch.Watched`.
+
+    What a node has sent is acted on while somebody waits: in `start_client`, `auth_publickey`, when
+    a channel is opened, when a request on it is to be answered, and in `pump`.
+    """
+
+    _preferred_ciphers = _first(_Transport._preferred_ciphers, FAST_CIPHER)
+    _preferred_kex = _first(_Transport._preferred_kex, *FAST_EXCHANGE)
+
+    def __init__(self, sock: Any, **options: Any) -> None:
+        self._lists: dict[str, tuple[str, ...]] = {}
+        super().__init__(sock, packetizer_class=_Packets, **options)
+        self._acting = False
+        self._expected_packet: tuple[int, ...] = ()
+        self.auth_handler: Any = None
+        self._held: list[paramiko.Message] = []
+
+    def start_client(self, event: object = None, timeout: float | None = None) -> None:  # noqa: ARG002 - paramiko's
+        """Agree on keys; raises what went wrong, `TooLate` after `timeout` seconds."""
+        self.active = True
+        self.completion_event = threading.Event()
+        self._give_up_in(timeout)
+        try:
+            self.packetizer.write_all(f"{self.local_version}\r\n".encode())
+            self._check_banner()
+            self._send_kex_init()
+            self._expect_packet(common.MSG_KEXINIT)
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._until(self.completion_event.is_set)
+
+    def auth_publickey(self, username: str, key: paramiko.PKey, event: object = None) -> list[str]:  # noqa: ARG002 - paramiko's
+        """Log in; errors and what is returned are paramiko's."""
+        if not self.active or not self.initial_kex_done:
+            raise SSHException("No existing session")
+        answered = threading.Event()
+        self._give_up_in(self.auth_timeout)
+        self.auth_handler = AuthHandler(self)
+        self.auth_handler.auth_publickey(username, key, answered)
+        try:
+            self._until(answered.is_set)
+        except TooLate:
+            raise AuthenticationException("Authentication timeout.") from None
+        except (SSHException, EOFError, OSError):
+            pass  # told by the next line, as paramiko tells it
+        further: list[str] = self.auth_handler.wait_for_response(answered)
+        self._give_up_in(None)
+        return further
+
+    def pump(self, done: Callable[[], bool], seconds: float, gather_s: float = 0.0) -> bool:
+        """Act on what comes until `done`, or for so many seconds → whether it is done.
+
+        With `gather_s` it sleeps so long when something has come, for more will: a node answers in
+        bursts of small packets. Raises what ends the session (`SSHException`, `EOFError`,
+        `OSError`).
+        """
+        until = time.monotonic() + seconds
+        while not done():
+            left = until - time.monotonic()
+            if left <= 0 or not self.active or not self.sock.wait(left):
+                return done()
+            if gather_s:
+                time.sleep(min(gather_s, left))
+            self._act()
+            while self.active and self.sock.wait(0.0):
+                self._act()
+        return True
+
+    def _give_up_in(self, seconds: float | None) -> None:
+        """From now on reading takes so long at the most; None for no bound but the visit's own."""
+        packets = self.packetizer
+        packets.give_up_at = None if seconds is None else time.monotonic() + seconds
+        self.sock.settimeout(seconds if seconds is None else max(0.001, seconds))
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        while not done():
+            self._act()
+
+    def _act(self) -> None:
+        """One message of the node's. Raises what ends the session, which then has ended."""
+        self._acting = True
+        try:
+            self._take(*self.packetizer.read_message())
+        except BaseException as error:
+            self._end(error)
+            raise
+        finally:
+            self._acting = False
+        while self._held and self.clear_to_send.is_set():
+            self._send_message(self._held.pop(0))
+
+    def _take(self, kind: int, message: paramiko.Message) -> None:
+        """Act on a message, as RFC 4253 and 4254 have it."""
+        if kind == common.MSG_DISCONNECT:
+            raise EOFError
+        if kind in (common.MSG_IGNORE, common.MSG_DEBUG):
+            self._enforce_strict_kex(kind)
+            return
+        if expected := self._expected_packet:
+            if kind not in expected:
+                wrong = MessageOrderError if self.agreed_on_strict_kex else SSHException
+                raise wrong(f"Expecting packet from {expected!r}, got {kind}")
+            self._expected_packet = ()
+            if kind in _KEX_MESSAGES:
+                self.kex_engine.parse_next(kind, message)
+                return
+        if kind in self._handler_table:
+            handler = self._handler_table[kind]
+            handler(message) if isinstance(handler, MethodType) else handler(self, message)
+        elif kind in self._channel_handler_table:
+            self._of_channel(kind, message)
+        elif self.auth_handler is not None and kind in self.auth_handler._handler_table:
+            self.auth_handler._handler_table[kind](message)
+        elif kind != common.MSG_UNIMPLEMENTED:
+            reply = paramiko.Message()
+            reply.add_byte(common.cMSG_UNIMPLEMENTED)
+            reply.add_int(message.seqno)
+            self._send_message(reply)
+
+    def _of_channel(self, kind: int, message: paramiko.Message) -> None:
+        number = message.get_int()
+        channel = self._channels.get(number)
+        if channel is not None:
+            self._channel_handler_table[kind](channel, message)
+        elif number not in self.channels_seen:
+            raise SSHException(f"a message for channel {number}, which there is not")
+
+    def _send_user_message(self, message: paramiko.Message) -> None:
+        """Send, and where an answer is to come, wait for it, as the caller is about to; not while
+        keys are agreed on anew.
+        """
+        if self._acting and not self.clear_to_send.is_set():
+            self._held.append(message)
+            return
+        if not self._acting:
+            self._until(self.clear_to_send.is_set)
+        if not self.active:
+            return
+        self._send_message(message)
+        kind = message.asbytes()[:1]
+        if self._acting:
+            return
+        if kind == common.cMSG_CHANNEL_OPEN:
+            self._until(lambda: not self.channel_events)
+        elif kind == common.cMSG_CHANNEL_REQUEST:
+            self._until(lambda: all(one.event.is_set() for one in self._channels.values()))
+
+    def _end(self, error: BaseException) -> None:
+        """The session is over; whoever asks later is told why."""
+        if isinstance(error, Exception):
+            self.saved_exception = error
+        for channel in self._channels.values():
+            channel._unlink()
+        if self.active:
+            self.active = False
+            self.packetizer.close()
+            if self.auth_handler is not None:
+                self.auth_handler.abort()
+            for event in self.channel_events.values():
+                event.set()
+
+    def _filter_algorithm(self, kind: str) -> tuple[str, ...]:
+        """As paramiko's, which asks for each list many times over."""
+        if kind not in self._lists:
+            self._lists[kind] = tuple(super()._filter_algorithm(kind))
+        return self._lists[kind]
+
+    def _log_agreement(self, which: str, local: str, remote: str) -> None:
+        """Nothing, as below."""
+
+    def _log(self, level: int, message: object, *args: object) -> None:
+        """Nothing: failures are values here."""
