@@ -35,7 +35,7 @@ lines and templates would change it.
 """
 ONE_PORT = ("parallel-ssh", "Fabric ThreadingGroup", "clush", "ansible -m raw")
 """Those that take part where all nodes are one sshd."""
-SLOW = ("clush", "ansible -m raw", "Fabric ThreadingGroup")
+SLOW = ("parallel-ssh", "clush", "ansible -m raw", "Fabric ThreadingGroup")
 """Those that take minutes for a thousand hosts."""
 
 

@@ -88,7 +88,10 @@ def swept(
 
     limits = Limits(settings.forks, settings.timeout_s, settings.deadline_s)
     turn = random.randrange(len(hosts)) if hosts else 0  # noqa: S311 - only fairness hangs on it
-    in_turn = fair(hosts, last.waiting, last.hosts, turn) if last else rotated(hosts, turn)
+    in_turn = rotated(hosts, turn)
+    if last is not None:
+        late = {*last.hosts, *(host.name for host in hosts if host.maintenance)}
+        in_turn = fair(hosts, last.waiting, late, turn)
     visits: dict[str, Visit] = {}
     with _runner(hosts, settings) as run:
         for done in sweep(in_turn, work, lost, limits, halt):
@@ -97,9 +100,20 @@ def swept(
     elapsed_s = monotonic() - started
     return Outcome(
         Sweep(started_at, settings.name, __version__, done_in_order, elapsed_s),
-        waiting=tuple(host.name for host in in_turn if not visits[host.name].begun),
+        waiting=_waiting([visits[host.name] for host in in_turn], settings.deadline_s),
         bugs=tuple(bugs),
     )
+
+
+def _waiting(visits: Sequence[Visit], deadline_s: float) -> tuple[str, ...]:
+    """Who is to be first in the next sweep: those that the deadline cut short, then those that this
+    one did not come to. Who had half of it is as good as failed, or hosts that hang would keep all
+    others out.
+    """
+    skipped = [visit for visit in visits if visit.status is Status.SKIPPED]
+    never = [visit.host.name for visit in skipped if visit.elapsed_s == 0]
+    cut = [visit.host.name for visit in skipped if 0 < visit.elapsed_s < deadline_s / 2]
+    return (*cut, *never)
 
 
 @contextmanager

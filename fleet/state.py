@@ -67,7 +67,7 @@ class Job(NamedTuple):
 
 class Failed(NamedTuple):
     """The hosts that failed in a sweep, and when that began; `waiting` are those that it did not
-    come to, in the order in which they would have had their turns.
+    come to, or cut short, in the order in which they would have had their turns.
     """
 
     at: datetime

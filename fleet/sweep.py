@@ -74,6 +74,7 @@ class _Flight(Generic[Item]):
     allowance: Allowance
     started: float = field(default_factory=time.monotonic)
     expired_at: float | None = None
+    done: bool = False
 
 
 def sweep(
@@ -144,6 +145,7 @@ class _Sweep(Generic[Item, Result]):
             with self._lock:
                 if self._flights.get(flight.item.name) is not flight:
                     return
+                flight.done = True
                 self._done.put((flight, result))
 
     def _take_off(self) -> _Flight[Item] | None:
@@ -194,13 +196,15 @@ class _Sweep(Generic[Item, Result]):
             skipped = list(self._waiting) if over else []
             if over:
                 self._waiting.clear()
-            flights = list(self._flights.values())
+            flights = [flight for flight in self._flights.values() if not flight.done]
         for flight in flights:
             if flight.expired_at is None and now >= flight.allowance.expires_at:
                 flight.expired_at = now
                 flight.allowance.expire()
             elif flight.expired_at is not None and now >= flight.expired_at + GRACE_S:
                 with self._lock:
+                    if flight.done:  # in the meantime: its result is on its way
+                        continue
                     del self._flights[flight.item.name]
                 why = Lost.SKIPPED if over else Lost.STUCK
                 yield self._lost(flight.item, why, now - flight.started)
@@ -239,6 +243,7 @@ def fair(
     With a deadline that is too short for all, every item comes in its turn within as many sweeps
     as it takes to do all of them once.
     """
+    failed = frozenset(failed)
     place = {name: number for number, name in enumerate(waiting)}
     first = sorted((one for one in items if one.name in place), key=lambda one: place[one.name])
     last = [one for one in items if one.name in failed and one.name not in place]

@@ -57,11 +57,6 @@ class Visit:
     node: Node | None = None
     seen: Seen | None = None
 
-    @property
-    def begun(self) -> bool:
-        """Whether the sweep came to the host at all."""
-        return self.status is not Status.SKIPPED or self.elapsed_s > 0
-
 
 def visit(host: Host, run: Run, allowance: Allowance, before: Before = NOTHING_BEFORE) -> Visit:
     """Visit one host within its allowance. A failure is a value; only a bug of ours is raised."""

@@ -120,12 +120,17 @@ class WatchedChannel(Watched):
             return False
         return True
 
-    def close(self) -> None:
-        """As `hang_up`."""
-        self.hang_up()
-
     def hang_up(self) -> None:
-        """End the connection for whoever waits on it; never an error."""
+        """End the connection for whoever waits on it; never an error, and never a wait: the far end
+        is told by `close`.
+        """
+        with self._channel.lock:
+            self._channel.eof_sent = True
+            self._channel.out_buffer_cv.notify_all()
+        self._channel.in_buffer.close()
+
+    def close(self) -> None:
+        """End the channel; never an error."""
         held = self._order.acquire(timeout=ORDER_S)
         try:
             self._channel.close()

@@ -113,7 +113,8 @@ def read(
             return Ended.TIMEOUT
         # No more comes: the stream's end, or, where something that the login started holds the
         # stream open, a silent second after the command's end.
-        if chunk == b"" and broken is not None:
+        ended_well = channel.eof_received or channel.exit_status >= 0
+        if chunk == b"" and broken is not None and not ended_well:
             raise broken
         if chunk == b"" or (chunk is None and done):
             return Ended.EXIT

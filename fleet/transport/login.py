@@ -265,6 +265,11 @@ def close(connection: Connection, sock: Watched) -> None:
     transport = connection.client.get_transport()
     sock.hang_up()
     connection.client.close()
+    sock.close()
+    # A run has a connection for each host, to its end: nothing of the visit stays with them.
+    connection.transport = None
+    for name in ("sock", "auth_strategy"):
+        connection.connect_kwargs.pop(name, None)
     if transport is not None:
         transport.packetizer.complete_handshake()  # its timer would hold up the process's end
 

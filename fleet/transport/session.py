@@ -18,11 +18,12 @@ import paramiko
 from paramiko import common
 from paramiko.auth_handler import AuthHandler
 from paramiko.packet import Packetizer
-from paramiko.ssh_exception import AuthenticationException, MessageOrderError, SSHException
+from paramiko.ssh_exception import MessageOrderError, SSHException
 
 FAST_CIPHER = "aes128-gcm@openssh.com"
 """Carries its own checksum: paramiko reckons and compares those of others in Python."""
 
+MAX_EXTENSIONS = 64
 FAST_EXCHANGE = ("curve25519-sha256", "curve25519-sha256@libssh.org")
 
 _KEX_MESSAGES = range(30, 42)  # RFC 4253, section 12: of the key exchange method in use
@@ -45,18 +46,24 @@ _Packetizer: Any = Packetizer
 class _Packets(_Packetizer):  # type: ignore[misc]  # as above
     """Gives up at `give_up_at` (monotonic seconds); asked by paramiko before each read."""
 
+    watched: Any = None
     give_up_at: float | None = None
 
     def handshake_timed_out(self) -> bool:
-        """Never; it is raised instead, so that it is not taken for a connection's end."""
-        if self.give_up_at is not None and time.monotonic() > self.give_up_at:
-            raise TooLate("timeout")
+        """Never; it is raised instead, so that it is not taken for a connection's end. What is left
+        is the most that the next read takes.
+        """
+        if self.give_up_at is not None:
+            left = self.give_up_at - time.monotonic()
+            if left <= 0:
+                raise TooLate("timeout")
+            self.watched.settimeout(left)
         return False
 
-    def _read_timeout(self, timeout: float) -> bytes:
+    def _read_timeout(self, timeout: float) -> bytes:  # noqa: ARG002 - paramiko's
         """As paramiko's, of the greeting; lines and bytes that come slowly do not begin it anew."""
         self.handshake_timed_out()
-        data: bytes = super()._read_timeout(timeout)
+        data: bytes = super()._read_timeout(0.0)
         return data
 
 
@@ -104,7 +111,7 @@ class Session(_Transport):  # type: ignore[misc]  # as above
         try:
             self._until(answered.is_set)
         except TooLate:
-            raise AuthenticationException("Authentication timeout.") from None
+            raise
         except (SSHException, EOFError, OSError):
             pass  # told by the next line, as paramiko tells it
         further: list[str] = self.auth_handler.wait_for_response(answered)
@@ -133,8 +140,9 @@ class Session(_Transport):  # type: ignore[misc]  # as above
     def _give_up_in(self, seconds: float | None) -> None:
         """From now on reading takes so long at the most; None for no bound but the visit's own."""
         packets = self.packetizer
+        packets.watched = self.sock
         packets.give_up_at = None if seconds is None else time.monotonic() + seconds
-        self.sock.settimeout(seconds if seconds is None else max(0.001, seconds))
+        self.sock.settimeout(None if seconds is None else max(0.001, seconds))
 
     def _until(self, done: Callable[[], bool]) -> None:
         while not done():
@@ -145,13 +153,17 @@ class Session(_Transport):  # type: ignore[misc]  # as above
         self._acting = True
         try:
             self._take(*self.packetizer.read_message())
-        except BaseException as error:
+            while self._held and self.clear_to_send.is_set():
+                self._send_message(self._held.pop(0))
+        except (SSHException, EOFError, OSError) as error:
             self._end(error)
             raise
+        except Exception as error:
+            # Whatever the node's bytes call for: InvalidTag, IndexError, UnicodeDecodeError, ...
+            self._end(error)
+            raise SSHException(f"{type(error).__name__}: {error}") from error
         finally:
             self._acting = False
-        while self._held and self.clear_to_send.is_set():
-            self._send_message(self._held.pop(0))
 
     def _take(self, kind: int, message: paramiko.Message) -> None:
         """Act on a message, as RFC 4253 and 4254 have it."""
@@ -193,15 +205,21 @@ class Session(_Transport):  # type: ignore[misc]  # as above
         """Send, and where an answer is to come, wait for it, as the caller is about to; not while
         keys are agreed on anew.
         """
+        if not self.active:
+            return
         if self._acting and not self.clear_to_send.is_set():
             self._held.append(message)
             return
-        if not self._acting:
-            self._until(self.clear_to_send.is_set)
-        if not self.active:
-            return
-        self._send_message(message)
         kind = message.asbytes()[:1]
+        try:
+            if not self._acting:
+                self._until(self.clear_to_send.is_set)
+            self._send_message(message)
+        except (SSHException, EOFError, OSError) as error:
+            self._end(error)
+            if kind == common.cMSG_CHANNEL_WINDOW_ADJUST:
+                return  # asked for in the middle of reading: what has come is still to be taken
+            raise
         if self._acting:
             return
         if kind == common.cMSG_CHANNEL_OPEN:
@@ -222,6 +240,13 @@ class Session(_Transport):  # type: ignore[misc]  # as above
                 self.auth_handler.abort()
             for event in self.channel_events.values():
                 event.set()
+
+    def _parse_ext_info(self, message: paramiko.Message) -> None:
+        """As paramiko's, which would count to four thousand millions for whoever says so."""
+        if message.get_int() > MAX_EXTENSIONS:
+            raise SSHException("more extensions than there are")
+        message.rewind()
+        super()._parse_ext_info(message)
 
     def _filter_algorithm(self, kind: str) -> tuple[str, ...]:
         """As paramiko's, which asks for each list many times over."""

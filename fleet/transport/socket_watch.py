@@ -57,6 +57,10 @@ class Watched:
         """End the connection for whoever waits on it; never an error."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """As `hang_up`, and give back what it holds."""
+        raise NotImplementedError
+
     def wait(self, seconds: float) -> bool:
         """Whether there is something to receive, or the end, within so many seconds."""
         raise NotImplementedError
@@ -110,6 +114,11 @@ class WatchedSocket(Watched, socket.socket):
         poll = select.poll()
         poll.register(self, select.POLLIN)
         return bool(poll.poll(max(0.0, seconds) * 1000))
+
+    def close(self) -> None:
+        """Give back the socket and what was received ahead."""
+        self._ahead, self._at = b"", 0
+        socket.socket.close(self)
 
     def hang_up(self) -> None:
         """End the connection for whoever waits on it; never an error."""
