@@ -69,10 +69,11 @@ def execute(
         return stdout, stderr, ended, None
     with suppress(SSHException, OSError, EOFError):  # it ended; the status may have come before
         _session(channel).pump(channel.status_event.is_set, allowance.remaining_s(1.0))
-    if channel.exit_status >= 0:
-        return stdout, stderr, Ended.EXIT, channel.exit_status
-    # Without a status the command was killed there, or the connection is gone.
+    # Without a status the command was killed there, or the connection is gone; with one, there may
+    # have been more to come.
     gone = sock.ended or not channel.get_transport().is_active()
+    if channel.exit_status >= 0 and (channel.eof_received or not gone):
+        return stdout, stderr, Ended.EXIT, channel.exit_status
     return stdout, stderr, Ended.LOST if gone else Ended.EXIT, None
 
 
@@ -113,8 +114,7 @@ def read(
             return Ended.TIMEOUT
         # No more comes: the stream's end, or, where something that the login started holds the
         # stream open, a silent second after the command's end.
-        ended_well = channel.eof_received or channel.exit_status >= 0
-        if chunk == b"" and broken is not None and not ended_well:
+        if chunk == b"" and broken is not None and not channel.eof_received:
             raise broken
         if chunk == b"" or (chunk is None and done):
             return Ended.EXIT

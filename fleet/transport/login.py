@@ -205,6 +205,8 @@ class _Login(AuthStrategy):
                 if "key cannot be used for signing" not in str(error):
                     raise
                 last = AuthenticationException("the agent does not sign with its key")
+                if not transport.is_active():  # it was to sign in the middle of the protocol
+                    break
                 continue
             if further:  # a second factor, which nobody is there to give
                 raise AuthenticationException(f"the server asks for more: {', '.join(further)}")
@@ -266,10 +268,6 @@ def close(connection: Connection, sock: Watched) -> None:
     sock.hang_up()
     connection.client.close()
     sock.close()
-    # A run has a connection for each host, to its end: nothing of the visit stays with them.
-    connection.transport = None
-    for name in ("sock", "auth_strategy"):
-        connection.connect_kwargs.pop(name, None)
     if transport is not None:
         transport.packetizer.complete_handshake()  # its timer would hold up the process's end
 

@@ -145,6 +145,7 @@ class WatchedCommand(WatchedSocket):
             )
             super().__init__(socket.AF_UNIX, ours.detach())
         self._said = b""
+        self._gone = False
         self._closing = threading.Lock()
         self._reader = threading.Thread(target=self._listen, name="ProxyCommand", daemon=True)
         self._reader.start()
@@ -160,6 +161,8 @@ class WatchedCommand(WatchedSocket):
     def hang_up(self) -> None:
         """End the connection, and the command with all that it started."""
         super().hang_up()
+        if self._gone:  # and its number may be another's
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -172,6 +175,7 @@ class WatchedCommand(WatchedSocket):
                         self._process.wait(LAST_WORDS_S)
                 self.hang_up()
                 self._process.wait()
+                self._gone = True
                 self._reader.join(LAST_WORDS_S)
             super().close()
 

@@ -131,6 +131,7 @@ class Ssh:
         finally:
             if sock is not None:
                 close(connection, sock)
+            _forget(connection)
         if ended is Ended.LOST and bastion is not None and (lost := bastion.lost) is not None:
             raise lost
         user = route.door.user or None
@@ -239,6 +240,13 @@ class _NoSshConfig(paramiko.SSHConfig):
     def lookup(self, hostname: str) -> paramiko.SSHConfigDict:  # noqa: ARG002 - paramiko's name
         """Nothing."""
         return paramiko.SSHConfigDict()
+
+
+def _forget(connection: Connection) -> None:
+    """A run has a connection for each host, to its end: nothing of the visit stays with it."""
+    connection.transport = None
+    for name in ("sock", "auth_strategy"):
+        connection.connect_kwargs.pop(name, None)
 
 
 def _turn(bastion: Bastion | None, allowance: Allowance) -> AbstractContextManager[None]:
