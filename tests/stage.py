@@ -105,7 +105,7 @@ class Street:
 
     def __init__(self, lab: Lab) -> None:
         plain = script(rows=ROWS, delay_s=0.1)
-        held = plain.replace("    stats_rows\n", _HELD)
+        held = plain.replace("""    printf '%s\\n' "$(stats_rows)"\n""", _HELD)
         text = held.replace("        restarts=$(((number + row) % 4))\n", _RESTARTS)
         assert plain != held != text
         self.node = Node(

@@ -13,16 +13,36 @@ from fleet.transport import MAX_STDERR_BYTES, MAX_STDOUT_BYTES, Ended
 from fleet.transport.channel import read
 from fleet.transport.client_config import user_name
 from fleet.transport.route import Routes
+from fleet.transport.session import Session
 from fleet.transport.ssh import Ssh, SshOptions
+
+
+class Idle(Session):
+    """A session on which nothing comes while it is waited for: the channel's events are it."""
+
+    def __init__(self) -> None:
+        """Without a connection."""
+
+    def pump(self, *_words: object) -> bool:
+        """The time is over."""
+        return False
 
 
 class Channel:
     """Plays a list of events: bytes that come, a second of silence (None), the command's end."""
 
+    closed = eof_received = False
+
     def __init__(self, *events: bytes | str | None, stderr: tuple[bytes, ...] = ()) -> None:
         self._events = deque(events)
         self._stderr = deque(stderr)
         self._ended = False
+
+    def get_transport(self) -> Idle:
+        return Idle()
+
+    def recv_ready(self) -> bool:
+        return False
 
     def exit_status_ready(self) -> bool:
         return self._ended
