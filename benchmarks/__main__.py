@@ -21,7 +21,7 @@ from tests.lab.lab import PROJECT, Lab
 PRINTED = ("inventory", "visit", "delivery")
 KEPT = ("startup", "text", "race", "doors", "crowd", "forks", "memory", "render")
 SIZES = "10,100,200,500,1000"
-FORKS = (100, 200, 400)
+FORKS = (50, 100, 200, 400, 1000)
 MEMORY = [(10, 10), (100, 10), (1000, 10), (10_000, 10), (10, 30), (100, 30), (1000, 30)]
 
 

@@ -43,7 +43,8 @@ def backlog(lab: Lab, rows: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as name, QuestDB(lab, "bench-questdb") as questdb:
         folder = Path(name)
         schema = schema_of(TableNames())
-        target = Target("http", questdb.host, questdb.port, tuple(t.name for t in schema.tables))
+        names = (schema.containers.name, schema.hosts.name, schema.sweeps.name)
+        target = Target("http", questdb.host, questdb.port, names)
         count = _write_backlog(folder / "made", target, schema, rows)
         ours: list[float] = []
         bare: list[float] = []
