@@ -11,7 +11,7 @@ from typing import Any
 
 from fleet import probe
 from fleet.sources.kernel import Reading, parse
-from tests.guest.compare import Figures, Said
+from tests.guest.compare import Said, said
 
 STATS = "stats?stream=false&one-shot=true"
 WORDS = "sections=kernel source=docker window=0"
@@ -81,34 +81,6 @@ class Api:
 def _run(state: Any) -> Any:
     one = state["State"]
     return one["StartedAt"], one["Pid"], one["Status"]
-
-
-def said(state: Any, stats: Any) -> Said:
-    """Answers of the API → what they say of one container."""
-    cpu = stats["cpu_stats"]
-    totals: Figures = {
-        "cpu": cpu["cpu_usage"]["total_usage"],
-        "throttled": cpu["throttling_data"]["throttled_time"],
-    }
-    for name, face in (stats.get("networks") or {}).items():
-        for way in ("rx", "tx"):
-            for what in ("bytes", "packets", "errors", "dropped"):
-                totals[f"{way}_{what} {name}"] = face[f"{way}_{what}"]
-    for one in stats["blkio_stats"].get("io_service_bytes_recursive") or ():
-        if one["op"].lower() in ("read", "write"):
-            totals[f"{one['op'].lower()} {one['major']}:{one['minor']}"] = one["value"]
-    memory = stats["memory_stats"]
-    usage, pages = memory["usage"], memory["stats"]
-    inactive = pages.get("total_inactive_file", pages.get("inactive_file"))
-    gauges: Figures = {
-        "usage": usage,
-        "inactive": inactive,
-        "used": usage - inactive if inactive < usage else usage,
-        "limit": memory["limit"],
-        "pids": stats["pids_stats"]["current"],
-    }
-    run = state["State"]["StartedAt"], str(state["State"]["Pid"])
-    return Said(run, state["State"]["Paused"], state["Name"].lstrip("/"), totals, gauges)
 
 
 def readings() -> Iterator[Reading]:

@@ -42,10 +42,11 @@ class Tally:
 
 def by_engine(answer: Mapping[str, Any]) -> dict[str, Said]:
     """An answer of `inside.py ask`, by full id."""
-    return {id: _by_engine(one["state"], one["stats"]) for id, one in answer.items()}
+    return {id: said(one["state"], one["stats"]) for id, one in answer.items()}
 
 
-def _by_engine(state: Any, stats: Any) -> Said:
+def said(state: Any, stats: Any) -> Said:
+    """Answers of the Engine API, of either cgroup version → what they say of one container."""
     cpu = stats["cpu_stats"]
     totals: Figures = {
         "cpu": cpu["cpu_usage"]["total_usage"],
@@ -55,10 +56,12 @@ def _by_engine(state: Any, stats: Any) -> Said:
         for way in ("rx", "tx"):
             for what in ("bytes", "packets", "errors", "dropped"):
                 totals[f"{way}_{what} {name}"] = face[f"{way}_{what}"]
-    for one in stats["blkio_stats"]["io_service_bytes_recursive"] or ():
-        totals[f"{one['op'].lower()} {one['major']}:{one['minor']}"] = one["value"]
+    for one in stats["blkio_stats"].get("io_service_bytes_recursive") or ():
+        if one["op"].lower() in ("read", "write"):
+            totals[f"{one['op'].lower()} {one['major']}:{one['minor']}"] = one["value"]
     memory = stats["memory_stats"]
-    usage, inactive = memory["usage"], memory["stats"]["inactive_file"]
+    usage, pages = memory["usage"], memory["stats"]
+    inactive = pages.get("total_inactive_file", pages.get("inactive_file"))
     gauges: Figures = {
         "usage": usage,
         "inactive": inactive,
