@@ -8,6 +8,7 @@ each wait takes packets off the socket and acts on them, until what it waits for
 Only for sessions that one thread uses; those to bastions are paramiko's own.
 """
 
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -131,7 +132,8 @@ class Session(_Transport):  # type: ignore[misc]  # as above
             if left <= 0 or not self.active or not self.sock.wait(left):
                 return done()
             if gather_s:
-                time.sleep(min(gather_s, left))
+                # Not by sleep(), which waits for a time of the clock: one that is set back is late.
+                select.poll().poll(min(gather_s, left) * 1000)
             self._act()
             while self.active and self.sock.wait(0.0):
                 self._act()
