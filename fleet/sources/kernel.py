@@ -99,7 +99,6 @@ _NET_FILE = re.compile(r"/proc/(\d{1,10})/net/dev")
 _NUMBER = re.compile(r"\d{1,20}")
 _V1_IO = re.compile(r"(\d+:\d+) (Read|Write) (\d{1,20})")
 _V2_DEVICE = re.compile(r"\d{1,10}:\d{1,10}")
-_NS, _US = 1e9, 1e6
 _UNLIMITED = 2**62  # cgroup v1 prints 2^63 less a page
 
 
