@@ -1,6 +1,7 @@
 """The kernel's counters as fleet reads them, against the Engine API: to the last nanosecond."""
 
 import socket
+import subprocess
 import threading
 import time
 import urllib.request
@@ -170,6 +171,43 @@ def test_every_counter_lies_between_what_the_engine_says_before_and_after(engine
     assert len(moved) >= 8
     assert [kind for kind in MUST_MOVE if not tally.moved[kind]] == []
     assert len(runs) > 25 + 4, "hardly any container began anew"
+
+
+def test_parent_is_found_while_the_numbers_of_processes_pass_its_own(engine):
+    """The first of a cgroup's sorted processes may be a child that ends soon: it is not taken."""
+    assert LAST_PID.exists(), "a kernel with CONFIG_CHECKPOINT_RESTORE is needed"
+    nap = "while :; do sleep 0.5; done"
+    id = engine.run("passed", command=["sh", "-c", nap]).strip()
+    try:
+        main = int(engine.docker("inspect", "--format", "{{.State.Pid}}", id))
+        below = 0
+        for _time in range(12):
+            poll(lambda: _child_below(main), 20, "a child with a smaller number")
+            while int(LAST_PID.read_text()) < main:
+                subprocess.run(["true"], check=True)
+            first = min(_pids(main))
+            reading = next(readings())
+            assert reading.counters[id].pid == main
+            below += first < main
+        assert below >= 6, "the child was gone before it was asked for"
+    finally:
+        LAST_PID.write_text("300")
+        engine.docker("rm", "--force", id)
+
+
+def _child_below(main: int) -> bool:
+    """The next processes get numbers below that one; does its container have one of those?"""
+    LAST_PID.write_text(str(main - 30))
+    time.sleep(0.05)
+    return min(_pids(main)) < main
+
+
+def _pids(main: int) -> list[int]:
+    """The processes of a container's cgroup, by that of one of them."""
+    where = Path(f"/proc/{main}/cgroup").read_text().split(":memory:")[1].splitlines()[0]
+    return [
+        int(pid) for pid in Path(f"/sys/fs/cgroup/memory{where}/cgroup.procs").read_text().split()
+    ]
 
 
 def test_memory_of_paused_containers_is_the_engines_to_the_byte(engine):

@@ -66,7 +66,7 @@ def _request(tool: str, seconds: float = 20, become: bool = False) -> str:
     ("version", "digest"),
     [
         (1, "b4fcf11bdbf20da4812fdbb4a5a153a102c21bccc120d71a280c1efe52319e9a"),
-        (2, "3f470961f29693451e726297a534b35bca43788dcd5a7712f73847059634bf36"),
+        (2, "60987bb56eb9d49e957e1fce03baf158719bfb71d3743bc1bd9e869d67a249d1"),
     ],
 )
 def test_wire_formats_are_frozen(version, digest):

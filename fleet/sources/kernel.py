@@ -68,7 +68,13 @@ TEXT = " ".join(
         # Asked a second time, for it may have been given away since the first.
         'if [ $V = 1 ] && [ -n "$p" ] && read -r w w w w w </proc/loadavg; then',
         "while read -r v; do if [ $v -gt $w ] && read -r w w w w w </proc/loadavg &&",
-        "[ $v -gt $w ]; then p=$v; break; fi; done <$z; fi;",
+        "[ $v -gt $w ]; then p=$v; break; fi; done <$z;",
+        # Where the last is little above the first, it may have passed the parent's number only
+        # now, while a child lives whose number is below it: of the first few, the oldest.
+        "if [ $p -le $w ] && [ $((w-p)) -lt 4096 ]; then v=; n=0;",
+        "while [ $n -lt 8 ] && read -r o; do n=$((n+1)); s=; read -r s </proc/$o/stat;",
+        'set -- ${s##*) }; if [ $# -gt 19 ] && [ "${20}" -lt "${v:-${20}0}" ]; then v=${20}; p=$o;',
+        "fi; done <$z; fi; fi;",
         'out "c $y $u ${p:--} ${A:--} ${B:--} ${C:--} ${E:--} $M ${O:--} $x";',
         "if [ ${#P} -gt 8000 ]; then put; fi;",
         'if [ -n "$p" ]; then j="$j /proc/$p/net/dev"; fi;',
