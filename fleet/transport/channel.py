@@ -53,16 +53,15 @@ def execute(
 ) -> tuple[bytearray, bytearray, Ended, int | None]:
     """Run the request on a channel of its own, without a terminal, and read until it ends."""
     command = request(allowance.remaining_s())
-    try:
-        channel.exec_command(command)
-        channel.shutdown_write()  # a login script that reads would wait for us
-    except Exception as error:  # noqa: BLE001 - see fleet.transport.login: the node chose it
-        raise _no_session(error, allowance) from None
     stdout, stderr = bytearray(), bytearray()
+    broken: Exception = SSHException("it was refused")
     try:
+        _session(channel).start(channel, command)
         ended = read(channel, stdout, stderr, allowance)
-    except (SSHException, OSError, EOFError, ValueError):
-        ended = Ended.TIMEOUT if allowance.expired else Ended.LOST
+    except Exception as error:  # noqa: BLE001 - see fleet.transport.login: the node chose it
+        ended, broken = Ended.TIMEOUT if allowance.expired else Ended.LOST, error
+    if not (stdout or stderr or sock.flooded or _began(channel)):
+        raise _no_session(broken, allowance)
     if sock.flooded:
         return stdout, stderr, Ended.FLOOD, None
     if ended is not Ended.EXIT:
@@ -75,6 +74,12 @@ def execute(
     if channel.exit_status >= 0 and (channel.eof_received or not gone):
         return stdout, stderr, Ended.EXIT, channel.exit_status
     return stdout, stderr, Ended.LOST if gone else Ended.EXIT, None
+
+
+def _began(channel: paramiko.Channel) -> bool:
+    """Whether the node has said that it runs the command."""
+    began: bool = channel.event_ready
+    return began
 
 
 def read(

@@ -21,9 +21,12 @@ from paramiko.auth_handler import AuthHandler
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import MessageOrderError, SSHException
 
+from fleet.transport.socket_watch import WatchedSocket
+
 FAST_CIPHER = "aes128-gcm@openssh.com"
 """Carries its own checksum: paramiko reckons and compares those of others in Python."""
 
+GCM_TAG_BYTES = 16
 MAX_EXTENSIONS = 64
 FAST_EXCHANGE = ("curve25519-sha256", "curve25519-sha256@libssh.org")
 
@@ -49,6 +52,7 @@ class _Packets(_Packetizer):  # type: ignore[misc]  # as above
 
     watched: Any = None
     give_up_at: float | None = None
+    decrypt: Any = None
 
     def handshake_timed_out(self) -> bool:
         """Never; it is raised instead, so that it is not taken for a connection's end. What is left
@@ -67,6 +71,36 @@ class _Packets(_Packetizer):  # type: ignore[misc]  # as above
         data: bytes = super()._read_timeout(0.0)
         return data
 
+    def set_inbound_cipher(self, block_engine: Any, *others: Any, **options: Any) -> None:
+        """As paramiko's. From now on `read_payload` reads, where the cipher is such a one."""
+        super().set_inbound_cipher(block_engine, *others, **options)
+        self.decrypt = None
+        if options.get("aead") and isinstance(self.watched, WatchedSocket):
+            self.decrypt, iv = block_engine.decrypt, options["iv_in"]
+            self._fixed, self._count = iv[:4], int.from_bytes(iv[4:], "big")
+
+    def read_payload(self) -> bytes:
+        """A packet's message with its type in front, from under AES-GCM (RFC 5647, section 7).
+
+        Raises `EOFError` at the connection's end, `TooLate`, `TimeoutError`, and cryptography's
+        `InvalidTag`. The sequence number is kept up for other ciphers, that may follow.
+        """
+        self.handshake_timed_out()
+        watched = self.watched
+        head = watched.take(4)
+        size = int.from_bytes(head, "big")
+        iv = self._fixed + self._count.to_bytes(8, "big")
+        packet: bytes = self.decrypt(iv, watched.take(size + GCM_TAG_BYTES), head)
+        self._count = (self._count + 1) & (2**64 - 1)
+        self._Packetizer__sequence_number_in = (self.sequence_number + 1) & (2**32 - 1)
+        return packet[1 : size - packet[0]]
+
+    @property
+    def sequence_number(self) -> int:
+        """Of the packet that is read next (RFC 4253, section 6.4)."""
+        number: int = self._Packetizer__sequence_number_in
+        return number
+
 
 class Session(_Transport):  # type: ignore[misc]  # as above
     """paramiko's transport without its thread. `sock` is a `fleet.transport.socket_watch.Watched`.
@@ -81,6 +115,8 @@ class Session(_Transport):  # type: ignore[misc]  # as above
     def __init__(self, sock: Any, **options: Any) -> None:
         self._lists: dict[str, tuple[str, ...]] = {}
         super().__init__(sock, packetizer_class=_Packets, **options)
+        if isinstance(sock, WatchedSocket):
+            sock.gathers = True  # whoever reads is who has sent
         self._acting = False
         self._expected_packet: tuple[int, ...] = ()
         self.auth_handler: Any = None
@@ -119,6 +155,24 @@ class Session(_Transport):  # type: ignore[misc]  # as above
         self._give_up_in(None)
         return further
 
+    def start(self, channel: paramiko.Channel, command: str) -> None:
+        """Have a command run that gets nothing on its standard input. Whether the node does so, is
+        told by what comes: `channel.event_ready` then. Raises what ends the session.
+        """
+        opened: Any = channel
+        request = paramiko.Message()
+        request.add_byte(common.cMSG_CHANNEL_REQUEST)
+        request.add_int(opened.remote_chanid)
+        request.add_string("exec")
+        request.add_boolean(True)
+        request.add_string(command)
+        opened._event_pending()
+        self._send_now(request)
+        with opened.lock:
+            end = opened._send_eof()  # a login script that reads would wait for us
+        if end is not None:
+            self._send_now(end)
+
     def pump(self, done: Callable[[], bool], seconds: float, gather_s: float = 0.0) -> bool:
         """Act on what comes until `done`, or for so many seconds → whether it is done.
 
@@ -135,7 +189,7 @@ class Session(_Transport):  # type: ignore[misc]  # as above
                 # Not by sleep(), which waits for a time of the clock: one that is set back is late.
                 select.poll().poll(min(gather_s, left) * 1000)
             self._act()
-            while self.active and self.sock.wait(0.0):
+            while self.active and self.sock.holds():
                 self._act()
         return True
 
@@ -154,7 +208,7 @@ class Session(_Transport):  # type: ignore[misc]  # as above
         """One message of the node's. Raises what ends the session, which then has ended."""
         self._acting = True
         try:
-            self._take(*self.packetizer.read_message())
+            self._read()
             while self._held and self.clear_to_send.is_set():
                 self._send_message(self._held.pop(0))
         except (SSHException, EOFError, OSError) as error:
@@ -166,6 +220,25 @@ class Session(_Transport):  # type: ignore[misc]  # as above
             raise SSHException(f"{type(error).__name__}: {error}") from error
         finally:
             self._acting = False
+
+    def _read(self) -> None:
+        packets = self.packetizer
+        if packets.decrypt is None or packets._Packetizer__remainder:
+            self._take(*packets.read_message())
+            return
+        number, payload = packets.sequence_number, packets.read_payload()
+        if payload[0] == common.MSG_CHANNEL_DATA and not self._expected_packet:
+            self._data(payload)  # most of all packets, without paramiko's way to read a field
+            return
+        message = paramiko.Message(payload[1:])
+        message.seqno = number
+        self._take(payload[0], message)
+
+    def _data(self, payload: bytes) -> None:
+        """What a channel's other end printed (RFC 4254, section 5.2)."""
+        size = int.from_bytes(payload[5:9], "big")
+        if (channel := self._channel(int.from_bytes(payload[1:5], "big"))) is not None:
+            channel._feed(payload[9 : 9 + size])
 
     def _take(self, kind: int, message: paramiko.Message) -> None:
         """Act on a message, as RFC 4253 and 4254 have it."""
@@ -196,12 +269,15 @@ class Session(_Transport):  # type: ignore[misc]  # as above
             self._send_message(reply)
 
     def _of_channel(self, kind: int, message: paramiko.Message) -> None:
-        number = message.get_int()
-        channel = self._channels.get(number)
-        if channel is not None:
+        if (channel := self._channel(message.get_int())) is not None:
             self._channel_handler_table[kind](channel, message)
-        elif number not in self.channels_seen:
+
+    def _channel(self, number: int) -> Any:
+        """The channel of a number; None for one that has been closed."""
+        channel = self._channels.get(number)
+        if channel is None and number not in self.channels_seen:
             raise SSHException(f"a message for channel {number}, which there is not")
+        return channel
 
     def _send_user_message(self, message: paramiko.Message) -> None:
         """Send, and where an answer is to come, wait for it, as the caller is about to; not while
@@ -214,11 +290,8 @@ class Session(_Transport):  # type: ignore[misc]  # as above
             return
         kind = message.asbytes()[:1]
         try:
-            if not self._acting:
-                self._until(self.clear_to_send.is_set)
-            self._send_message(message)
-        except (SSHException, EOFError, OSError) as error:
-            self._end(error)
+            self._send_now(message)
+        except (SSHException, EOFError, OSError):
             if kind == common.cMSG_CHANNEL_WINDOW_ADJUST:
                 return  # asked for in the middle of reading: what has come is still to be taken
             raise
@@ -228,6 +301,16 @@ class Session(_Transport):  # type: ignore[misc]  # as above
             self._until(lambda: not self.channel_events)
         elif kind == common.cMSG_CHANNEL_REQUEST:
             self._until(lambda: all(one.event.is_set() for one in self._channels.values()))
+
+    def _send_now(self, message: paramiko.Message) -> None:
+        """Send, as soon as keys are agreed on. Raises what ends the session."""
+        try:
+            if not self._acting:
+                self._until(self.clear_to_send.is_set)
+            self._send_message(message)
+        except (SSHException, EOFError, OSError) as error:
+            self._end(error)
+            raise
 
     def _end(self, error: BaseException) -> None:
         """The session is over; whoever asks later is told why."""

@@ -65,6 +65,10 @@ class Watched:
         """Whether there is something to receive, or the end, within so many seconds."""
         raise NotImplementedError
 
+    def holds(self) -> bool:
+        """Whether something can be received without a wait, as far as is known without asking."""
+        return self.wait(0.0)
+
     def last_words(self) -> str:
         """What was said beside the connection, by a command that makes it."""
         return ""
@@ -86,34 +90,107 @@ class Watched:
 
 
 class WatchedSocket(Watched, socket.socket):
-    """A socket that is watched."""
+    """A socket that is watched. Once it is connected (`calm`), it asks the kernel for what is there
+    and waits only where there is nothing; Python's own would ask before each call.
+    """
 
     def __init__(self, family: int, fileno: int | None = None) -> None:
         Watched.__init__(self)
         socket.socket.__init__(self, family, socket.SOCK_STREAM, fileno=fileno)
         self._ahead = b""
         self._at = 0
+        self._to_send = b""
+        self.gathers = False
+        """Whether what is sent may wait until something is to be received: SSH's messages often
+        come in twos, and each packet costs both ends more than its bytes. For one thread only.
+        """
+        self._limit_s: float | None = None
+        self._calm = False
 
-    def recv(self, size: int, flags: int = 0) -> bytes:
+    def calm(self) -> None:
+        """It is connected: from now on times are kept here."""
+        socket.socket.settimeout(self, 0.0)
+        self._calm = True
+
+    def settimeout(self, seconds: float | None) -> None:
+        """How long a call may wait, in seconds; None for as long as it takes."""
+        self._limit_s = seconds
+        if not self._calm:
+            socket.socket.settimeout(self, seconds)
+
+    def recv(self, size: int, _flags: int = 0) -> bytes:
         """Receive, and remember. More than is asked for is taken off the socket at once: SSH asks
         for a packet in two pieces.
         """
         if self._at == len(self._ahead):
+            self._ahead, self._at = self._more(), 0
+        start, self._at = self._at, min(self._at + size, len(self._ahead))
+        return self._ahead[start : self._at]
+
+    def take(self, size: int) -> bytes:
+        """So many bytes, all of them; `EOFError` where the connection ends before."""
+        while len(self._ahead) - self._at < size:
+            more = self._more()
+            if not more:
+                raise EOFError
+            self._ahead, self._at = self._ahead[self._at :] + more, 0
+        start, self._at = self._at, self._at + size
+        return self._ahead[start : self._at]
+
+    def _more(self) -> bytes:
+        while True:
+            self._flush()
             try:
-                self._ahead, self._at = self._saw(super().recv(AHEAD_BYTES, flags)), 0
+                return self._saw(socket.socket.recv(self, AHEAD_BYTES))
+            except BlockingIOError:
+                self._wait_for(select.POLLIN)
             except ConnectionError:
                 self.ended = True
                 raise
-        start, self._at = self._at, min(self._at + size, len(self._ahead))
-        return self._ahead[start : self._at]
+
+    def send(self, data: Any, _flags: int = 0) -> int:
+        """As a socket's; see `gathers`."""
+        if self.gathers:
+            self._to_send += data
+            return len(data)
+        while True:
+            try:
+                return socket.socket.send(self, data)
+            except BlockingIOError:
+                self._wait_for(select.POLLOUT)
+
+    def _flush(self) -> None:
+        """Send what was gathered, as far as it goes. That the connection has ended is told by what
+        is received: it may have said more before.
+        """
+        try:
+            while self._to_send:
+                self._to_send = self._to_send[socket.socket.send(self, self._to_send) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._to_send = b""
+
+    def _wait_for(self, what: int) -> None:
+        """Raises `TimeoutError` where it does not come in time."""
+        if not self._poll(what, self._limit_s):
+            raise TimeoutError("timed out")
+
+    def _poll(self, what: int, seconds: float | None) -> bool:
+        poll = select.poll()
+        poll.register(self, what | select.POLLOUT if self._to_send else what)
+        return bool(poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
 
     def wait(self, seconds: float) -> bool:
         """Whether there is something to receive, or the end, within so many seconds."""
         if self._at < len(self._ahead) or self.fileno() < 0:
             return True
-        poll = select.poll()
-        poll.register(self, select.POLLIN)
-        return bool(poll.poll(max(0.0, seconds) * 1000))
+        self._flush()
+        return self._poll(select.POLLIN, seconds)
+
+    def holds(self) -> bool:
+        """Whether something was received ahead."""
+        return self._at < len(self._ahead)
 
     def close(self) -> None:
         """Give back the socket and what was received ahead."""
@@ -144,6 +221,7 @@ class WatchedCommand(WatchedSocket):
                 start_new_session=True,
             )
             super().__init__(socket.AF_UNIX, ours.detach())
+            self.calm()
         self._said = b""
         self._gone = False
         self._closing = threading.Lock()
@@ -245,6 +323,7 @@ def connect(addresses: list[Address], timeout_s: float, allowance: Allowance) ->
         except OSError as error:
             refusals.append(f"{place}: {error.strerror or error}")
         else:
+            sock.calm()
             return sock
         sock.close()
         if allowance.expired:
