@@ -31,7 +31,7 @@ def collect(
     shown: bool = False,
 ) -> Outcome:
     """Visit the hosts, and publish what they said by way of the spool. Unless it is to be `shown`,
-    the sweep in the outcome is without states and nodes.
+    the sweep in the outcome is without figures: they are not held once they are on their way.
 
     Raises `Locked` when a run of the same name is under way, and `SchemaError` before any SSH
     when a table of the server's cannot take our rows. A QuestDB that cannot be reached ends
@@ -52,7 +52,7 @@ def collect(
             if visit.seen is not None:
                 memory.note(visit.host.name, visit.seen)
             kept = replace(visit, seen=None)
-            return kept if shown else replace(kept, states=(), node=None)
+            return kept if shown else _let_go(kept)
 
         with interruption() as noted:
             delivery.start()
@@ -71,6 +71,11 @@ def collect(
             bugs=(*outcome.bugs, *report.bugs),
             interrupted=noted.status,
         )
+
+
+def _let_go(visit: Visit) -> Visit:
+    """A visit whose rows are on their way: how it ended, and how many containers it had."""
+    return replace(visit, samples=(), states=(), node=None, let_go=len(visit.samples))
 
 
 def _entered(held: ExitStack, state: State, settings: Settings) -> str | None:

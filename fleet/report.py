@@ -71,7 +71,7 @@ def folded(names: Iterable[str]) -> str:
 def summary(sweep: Sweep) -> list[str]:
     """One line for the sweep, then one for each cause of failure, 25 at most."""
     failed = sweep.failed
-    containers = sum(len(visit.samples) for visit in sweep.visits)
+    containers = sum(visit.containers for visit in sweep.visits)
     dropped = sum(visit.dropped for visit in sweep.visits)
     maintenance = sum(
         visit.host.maintenance and visit.status is not Status.OK for visit in sweep.visits

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import click
 
 from fleet import report
-from fleet.tables import Rows, Schema, Sweep, rows_of, sweep_row
+from fleet.sources import Sample
+from fleet.tables import Rows, Schema, Sweep, host_rows, rows_beside, sweep_row
 from fleet.visit import Visit
 
 PIECE_BYTES = 64 * 1024
@@ -62,32 +63,31 @@ def show(sweep: Sweep, schema: Schema, view: View) -> None:
         sys.stdout.write(report.as_table(sweep, pairs, width))
         sys.stdout.flush()
         return
-    # The other rows of containers, of which there are most, go.
-    hosts, states, nodes, disks = rows_of(sweep, schema, every_state=True)[1:]
-    sweeps = sweep_row(sweep, schema)
-    containers = Rows(
-        schema.containers, tuple(schema.containers.row((sweep, *pair)) for pair in pairs)
-    )
-    match view.form:
-        case "json":
-            tables = {
-                "hostStatus": hosts,
-                "containerStats": containers,
-                "containerState": states,
-                "nodeStats": nodes,
-                "diskStats": disks,
-            }
-            pieces = report.as_json(sweeps, tables)
-        case "jsonl":
-            pieces = report.as_jsonl(hosts if view.of_hosts else containers)
-        case "csv":
-            pieces = report.as_csv(hosts if view.of_hosts else containers)
-        case _:
-            from fleet.ilp import ilp_text  # noqa: PLC0415 - loads QuestDB's client
+    if view.form in ("jsonl", "csv"):
+        rows = host_rows(sweep, schema) if view.of_hosts else _containers(sweep, schema, pairs)
+        _print(report.as_jsonl(rows) if view.form == "jsonl" else report.as_csv(rows))
+        return
+    containers, sweeps = _containers(sweep, schema, pairs), sweep_row(sweep, schema)
+    hosts, states, nodes, disks = rows_beside(sweep, schema, every_state=True)
+    if view.form == "json":
+        tables = {
+            "hostStatus": hosts,
+            "containerStats": containers,
+            "containerState": states,
+            "nodeStats": nodes,
+            "diskStats": disks,
+        }
+        _print(report.as_json(sweeps, tables))
+        return
+    from fleet.ilp import ilp_text  # noqa: PLC0415 - loads QuestDB's client
 
-            every = (containers, hosts, states, nodes, disks, sweeps)
-            pieces = (ilp_text(rows) for rows in every)
-    _print(pieces)
+    every = (containers, hosts, states, nodes, disks, sweeps)
+    _print(ilp_text(rows) for rows in every)
+
+
+def _containers(sweep: Sweep, schema: Schema, pairs: Iterable[tuple[Visit, Sample]]) -> Rows:
+    table = schema.containers
+    return Rows(table, tuple(table.row((sweep, *pair)) for pair in pairs))
 
 
 def _print(pieces: Iterable[str]) -> None:

@@ -147,6 +147,7 @@ class _Sweep(Generic[Item, Result]):
                     return
                 flight.done = True
                 self._done.put((flight, result))
+            del flight, result  # or each thread would hold it until it has the next one
 
     def _take_off(self) -> _Flight[Item] | None:
         with self._lock:

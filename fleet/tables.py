@@ -187,7 +187,7 @@ def _host_columns() -> Iterable[Column[tuple[Sweep, Visit]]]:
     yield Column("detail", "VARCHAR", lambda source: source[1].detail)
     yield Column("via", "SYMBOL", lambda source: source[1].via)
     yield Column("maintenance", "BOOLEAN", lambda source: source[1].host.maintenance)
-    yield Column("containers", "LONG", lambda source: len(source[1].samples))
+    yield Column("containers", "LONG", lambda source: source[1].containers)
     yield Column("dropped", "LONG", lambda source: source[1].dropped)
     yield Column("elapsed", "DOUBLE", lambda source: source[1].elapsed_s)
     yield Column("node_uptime", "DOUBLE", lambda source: source[1].node_uptime_s)
@@ -201,7 +201,7 @@ def _sweep_columns() -> Iterable[Column[Sweep]]:
     yield Column("version", "SYMBOL", lambda sweep: sweep.version)
     yield Column("hosts", "LONG", lambda sweep: len(sweep.visits))
     yield Column("failed", "LONG", lambda sweep: len(sweep.failed))
-    yield Column("containers", "LONG", lambda sweep: sum(len(v.samples) for v in sweep.visits))
+    yield Column("containers", "LONG", lambda sweep: sum(v.containers for v in sweep.visits))
     yield Column("dropped", "LONG", lambda sweep: sum(v.dropped for v in sweep.visits))
     yield Column("spooled", "LONG", lambda sweep: sweep.spooled)
     yield Column("elapsed", "DOUBLE", lambda sweep: sweep.elapsed_s)
@@ -334,8 +334,16 @@ def reserved_names() -> frozenset[str]:
     )
 
 
-def rows_of(sweep: Sweep, schema: Schema, every_state: bool = False) -> list[Rows]:
-    """A sweep → rows of `containerStats`, `hostStatus`, `containerState`, `nodeStats`, `diskStats`.
+def rows_of(sweep: Sweep, schema: Schema) -> list[Rows]:
+    """A sweep → rows of `containerStats`, and those of `rows_beside`; of containers' states only
+    those that are due.
+    """
+    samples = ((visit, visit.samples) for visit in sweep.visits)
+    return [_rows(schema.containers, sweep, samples), *rows_beside(sweep, schema)]
+
+
+def rows_beside(sweep: Sweep, schema: Schema, every_state: bool = False) -> list[Rows]:
+    """A sweep → rows of `hostStatus`, `containerState`, `nodeStats`, `diskStats`.
 
     Of containers' states only those that are due, or `every_state`.
     """
@@ -344,12 +352,16 @@ def rows_of(sweep: Sweep, schema: Schema, every_state: bool = False) -> list[Row
     nodes = ((v, [v.node] if v.node is not None else []) for v in visits)
     disks = ((v, v.node.figures.disks if v.node is not None else ()) for v in visits)
     return [
-        _rows(schema.containers, sweep, ((v, v.samples) for v in visits)),
-        Rows(schema.hosts, tuple(schema.hosts.row((sweep, visit)) for visit in visits)),
+        host_rows(sweep, schema),
         _rows(schema.states, sweep, states),
         _rows(schema.nodes, sweep, nodes),
         _rows(schema.disks, sweep, disks),
     ]
+
+
+def host_rows(sweep: Sweep, schema: Schema) -> Rows:
+    """A sweep → rows of `hostStatus`."""
+    return Rows(schema.hosts, tuple(schema.hosts.row((sweep, visit)) for visit in sweep.visits))
 
 
 def sweep_row(sweep: Sweep, schema: Schema) -> Rows:

@@ -39,7 +39,7 @@ class Visit:
     came; `dropped` counts containers that had no figures; `node_uptime_s` is the node's own clock
     when its figures were taken; `source` says where these come from. `states` are all containers,
     running or not; `node` is the node itself, None where it said nothing; `seen` is what the next
-    sweep is to know.
+    sweep is to know. `let_go` counts samples that were published and are not held any more.
     """
 
     host: Host
@@ -56,6 +56,12 @@ class Visit:
     states: tuple[ContainerState, ...] = ()
     node: Node | None = None
     seen: Seen | None = None
+    let_go: int = 0
+
+    @property
+    def containers(self) -> int:
+        """How many have figures, whether these are still held or not."""
+        return len(self.samples) + self.let_go
 
 
 def visit(host: Host, run: Run, allowance: Allowance, before: Before = NOTHING_BEFORE) -> Visit:

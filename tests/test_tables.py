@@ -10,7 +10,15 @@ from fleet.sources.node import Disk, NodeFigures
 from fleet.sources.state import State
 from fleet.states import ContainerState
 from fleet.status import Phase, Status
-from fleet.tables import Sweep, TableNames, reserved_names, rows_of, schema_of, sweep_row
+from fleet.tables import (
+    Sweep,
+    TableNames,
+    reserved_names,
+    rows_beside,
+    rows_of,
+    schema_of,
+    sweep_row,
+)
 from fleet.visit import Visit
 
 NOW = datetime(2026, 11, 23, 3, 0, 0, 123456, tzinfo=UTC)
@@ -280,7 +288,7 @@ def test_a_state_that_is_due_is_a_row() -> None:
         "sampled": SAMPLED,
         "timestamp": NOW,
     }
-    first, second = rows_of(full_sweep(), schema, every_state=True)[2].as_dicts()
+    first, second = rows_beside(full_sweep(), schema, every_state=True)[1].as_dicts()
     assert first == row
     assert {name: value for name, value in second.items() if value is not None} == {
         "host": "web1",

@@ -19,6 +19,7 @@ from fleet.transport import Told
 from fleet.transport.host_keys import Match, Trust, algorithms_of
 from fleet.transport.keys import Agent, KeyRing
 from fleet.transport.route import Door
+from fleet.transport.session import Session
 from fleet.transport.socket_watch import Watched
 
 RETRY_AFTER_S = (0.3, 1.5)
@@ -143,10 +144,10 @@ class Visitor:
         login = _Login(self)
         self.connection.client.set_missing_host_key_policy(policy)
         timeout_s = self.allowance.remaining_s(self.timeout_s)
+        self.connection.connect_timeout = max(0.001, timeout_s)
         self.connection.connect_kwargs.update(
             sock=sock,
             auth_strategy=login,
-            timeout=timeout_s,
             banner_timeout=timeout_s,
             auth_timeout=timeout_s,
             channel_timeout=timeout_s,
@@ -270,6 +271,8 @@ def close(connection: Connection, sock: Watched) -> None:
     sock.close()
     if transport is not None:
         transport.packetizer.complete_handshake()  # its timer would hold up the process's end
+    if isinstance(transport, Session):
+        transport.let_go()
 
 
 def _no_known_type(trust: Trust) -> HostError:

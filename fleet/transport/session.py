@@ -326,6 +326,15 @@ class Session(_Transport):  # type: ignore[misc]  # as above
             for event in self.channel_events.values():
                 event.set()
 
+    def let_go(self) -> None:
+        """It is of no use any more. Sessions hold themselves, by what they hold: memory would be
+        had back only when Python looks for such rings.
+        """
+        parts: list[Any] = [*self._channels.values(), self.packetizer, self.auth_handler]
+        for part in (*parts, getattr(self, "kex_engine", None), self):
+            if part is not None:
+                part.__dict__.clear()
+
     def _parse_ext_info(self, message: paramiko.Message) -> None:
         """As paramiko's, which would count to four thousand millions for whoever says so."""
         if message.get_int() > MAX_EXTENSIONS:

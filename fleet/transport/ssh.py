@@ -208,13 +208,15 @@ class Ssh:
         return door.connect_timeout_s
 
     def _connection(self, door: Door, transport: type[paramiko.Transport]) -> Connection:
-        return Connection(
+        return _Connection(
             door.address,
             user=door.user,
             port=door.port,
             config=self._config,
             gateway=False,
             forward_agent=False,
+            connect_timeout=0,  # told when it is opened: what is left
+            inline_ssh_env=True,
             # Not empty, or it would be a view of the shared configuration: to fill that in
             # merges all of it anew, under the other threads.
             connect_kwargs={"compress": False, "transport_factory": transport},
@@ -232,6 +234,14 @@ class Ssh:
                 return connection, visitor.log_in()
 
         return Bastion(door, self._bastions.get(way[:-1]), open_, self._timeout_s(door))
+
+
+class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
+    """Fabric's. An attribute that its class does not name is taken for a setting: the shared
+    configuration would be changed and merged anew for each connection.
+    """
+
+    inline_ssh_env = True
 
 
 class _NoSshConfig(paramiko.SSHConfig):
