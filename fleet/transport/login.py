@@ -266,6 +266,7 @@ def _way(door: Door) -> str:
 def close(connection: Connection, sock: Watched) -> None:
     """End a connection, however far it came, and all that paramiko started for it."""
     transport = connection.client.get_transport()
+    sock.flush()
     sock.hang_up()
     connection.client.close()
     sock.close()

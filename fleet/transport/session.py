@@ -82,15 +82,17 @@ class _Packets(_Packetizer):  # type: ignore[misc]  # as above
     def read_payload(self) -> bytes:
         """A packet's message with its type in front, from under AES-GCM (RFC 5647, section 7).
 
-        Raises `EOFError` at the connection's end, `TooLate`, `TimeoutError`, and cryptography's
-        `InvalidTag`. The sequence number is kept up for other ciphers, that may follow.
+        Raises `EOFError` at the connection's end, `TooLate`, and cryptography's `InvalidTag`. The
+        sequence number is kept up for other ciphers, that may follow.
         """
         self.handshake_timed_out()
-        watched = self.watched
-        head = watched.take(4)
-        size = int.from_bytes(head, "big")
         iv = self._fixed + self._count.to_bytes(8, "big")
-        packet: bytes = self.decrypt(iv, watched.take(size + GCM_TAG_BYTES), head)
+        try:
+            head = self.watched.take(4)
+            size = int.from_bytes(head, "big")
+            packet: bytes = self.decrypt(iv, self.watched.take(size + GCM_TAG_BYTES), head)
+        except TimeoutError:
+            raise TooLate("timeout") from None
         self._count = (self._count + 1) & (2**64 - 1)
         self._Packetizer__sequence_number_in = (self.sequence_number + 1) & (2**32 - 1)
         return packet[1 : size - packet[0]]
@@ -320,6 +322,7 @@ class Session(_Transport):  # type: ignore[misc]  # as above
             channel._unlink()
         if self.active:
             self.active = False
+            self.sock.flush()  # the node's log is to say why
             self.packetizer.close()
             if self.auth_handler is not None:
                 self.auth_handler.abort()

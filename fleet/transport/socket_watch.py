@@ -65,6 +65,9 @@ class Watched:
         """Whether there is something to receive, or the end, within so many seconds."""
         raise NotImplementedError
 
+    def flush(self) -> None:
+        """Send what was gathered, as far as it goes without a wait; never an error."""
+
     def holds(self) -> bool:
         """Whether something can be received without a wait, as far as is known without asking."""
         return self.wait(0.0)
@@ -139,7 +142,7 @@ class WatchedSocket(Watched, socket.socket):
 
     def _more(self) -> bytes:
         while True:
-            self._flush()
+            self.flush()
             try:
                 return self._saw(socket.socket.recv(self, AHEAD_BYTES))
             except BlockingIOError:
@@ -159,7 +162,7 @@ class WatchedSocket(Watched, socket.socket):
             except BlockingIOError:
                 self._wait_for(select.POLLOUT)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Send what was gathered, as far as it goes. That the connection has ended is told by what
         is received: it may have said more before.
         """
@@ -185,7 +188,7 @@ class WatchedSocket(Watched, socket.socket):
         """Whether there is something to receive, or the end, within so many seconds."""
         if self._at < len(self._ahead) or self.fileno() < 0:
             return True
-        self._flush()
+        self.flush()
         return self._poll(select.POLLIN, seconds)
 
     def holds(self) -> bool:
