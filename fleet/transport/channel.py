@@ -60,7 +60,7 @@ def execute(
         ended = read(channel, stdout, stderr, allowance)
     except Exception as error:  # noqa: BLE001 - see fleet.transport.login: the node chose it
         ended, broken = Ended.TIMEOUT if allowance.expired else Ended.LOST, error
-    if not (stdout or stderr or sock.flooded or _began(channel)):
+    if not (sock.flooded or _began(channel)):  # whatever was said beside that
         raise _no_session(broken, allowance)
     if sock.flooded:
         return stdout, stderr, Ended.FLOOD, None
@@ -92,7 +92,8 @@ def read(
     session = _session(channel)
 
     def has_news() -> bool:
-        return channel.recv_ready() or channel.recv_stderr_ready() or bool(channel.eof_received)
+        ended = channel.eof_received or channel.closed
+        return channel.recv_ready() or channel.recv_stderr_ready() or bool(ended)
 
     broken: Exception | None = None
     while True:

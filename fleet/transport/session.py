@@ -27,6 +27,7 @@ FAST_CIPHER = "aes128-gcm@openssh.com"
 """Carries its own checksum: paramiko reckons and compares those of others in Python."""
 
 GCM_TAG_BYTES = 16
+MAX_PACKET_BYTES = 256 * 1024  # OpenSSH's bound; we ask for 32 KiB of data in one
 MAX_EXTENSIONS = 64
 FAST_EXCHANGE = ("curve25519-sha256", "curve25519-sha256@libssh.org")
 
@@ -82,15 +83,18 @@ class _Packets(_Packetizer):  # type: ignore[misc]  # as above
     def read_payload(self) -> bytes:
         """A packet's message with its type in front, from under AES-GCM (RFC 5647, section 7).
 
-        Raises `EOFError` at the connection's end, `TooLate`, and cryptography's `InvalidTag`. The
-        sequence number is kept up for other ciphers, that may follow.
+        Raises `EOFError` at the connection's end, `TooLate`, `SSHException` for a packet that is
+        too large, and cryptography's `InvalidTag`. The sequence number is kept up for other
+        ciphers, that may follow.
         """
-        self.handshake_timed_out()
         iv = self._fixed + self._count.to_bytes(8, "big")
         try:
-            head = self.watched.take(4)
+            head = self.watched.take(4, self.handshake_timed_out)
             size = int.from_bytes(head, "big")
-            packet: bytes = self.decrypt(iv, self.watched.take(size + GCM_TAG_BYTES), head)
+            if not 0 < size <= MAX_PACKET_BYTES:
+                raise SSHException(f"a packet of {size} bytes")
+            sealed = self.watched.take(size + GCM_TAG_BYTES, self.handshake_timed_out)
+            packet: bytes = self.decrypt(iv, sealed, head)
         except TimeoutError:
             raise TooLate("timeout") from None
         self._count = (self._count + 1) & (2**64 - 1)

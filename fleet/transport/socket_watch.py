@@ -12,6 +12,8 @@ import signal
 import socket
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from fleet.allowance import Allowance
@@ -21,6 +23,9 @@ from fleet.transport import MAX_STDOUT_BYTES
 
 MAX_GREETING_BYTES = 64 * 1024
 AHEAD_BYTES = 32 * 1024
+MAX_GATHERED_BYTES = 256 * 1024
+"""What may wait to be sent: a visit sends some ten kilobytes, and more only if it is made to."""
+
 LAST_WORDS_S = 0.5
 """How long a command that has closed its connection may take to say why and end."""
 
@@ -102,7 +107,7 @@ class WatchedSocket(Watched, socket.socket):
         socket.socket.__init__(self, family, socket.SOCK_STREAM, fileno=fileno)
         self._ahead = b""
         self._at = 0
-        self._to_send = b""
+        self._to_send = bytearray()
         self.gathers = False
         """Whether what is sent may wait until something is to be received: SSH's messages often
         come in twos, and each packet costs both ends more than its bytes. For one thread only.
@@ -130,9 +135,12 @@ class WatchedSocket(Watched, socket.socket):
         start, self._at = self._at, min(self._at + size, len(self._ahead))
         return self._ahead[start : self._at]
 
-    def take(self, size: int) -> bytes:
-        """So many bytes, all of them; `EOFError` where the connection ends before."""
+    def take(self, size: int, each: Callable[[], object]) -> bytes:
+        """So many bytes, all of them; `EOFError` where the connection ends before. `each` is called
+        before each wait, and may raise or set another time.
+        """
         while len(self._ahead) - self._at < size:
+            each()
             more = self._more()
             if not more:
                 raise EOFError
@@ -154,6 +162,8 @@ class WatchedSocket(Watched, socket.socket):
     def send(self, data: Any, _flags: int = 0) -> int:
         """As a socket's; see `gathers`."""
         if self.gathers:
+            if len(self._to_send) > MAX_GATHERED_BYTES:
+                raise BrokenPipeError("the other end asks and does not listen")
             self._to_send += data
             return len(data)
         while True:
@@ -168,28 +178,34 @@ class WatchedSocket(Watched, socket.socket):
         """
         try:
             while self._to_send:
-                self._to_send = self._to_send[socket.socket.send(self, self._to_send) :]
+                del self._to_send[: socket.socket.send(self, self._to_send)]
         except BlockingIOError:
             return
         except OSError:
-            self._to_send = b""
+            self._to_send.clear()
 
     def _wait_for(self, what: int) -> None:
         """Raises `TimeoutError` where it does not come in time."""
         if not self._poll(what, self._limit_s):
             raise TimeoutError("timed out")
 
-    def _poll(self, what: int, seconds: float | None) -> bool:
+    def _poll(self, what: int, seconds: float | None) -> int:
+        """What of it is there, or what is gathered could be sent; 0 when the time is up."""
         poll = select.poll()
         poll.register(self, what | select.POLLOUT if self._to_send else what)
-        return bool(poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
+        events = poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        return events[0][1] if events else 0
 
     def wait(self, seconds: float) -> bool:
         """Whether there is something to receive, or the end, within so many seconds."""
         if self._at < len(self._ahead) or self.fileno() < 0:
             return True
-        self.flush()
-        return self._poll(select.POLLIN, seconds)
+        until = time.monotonic() + seconds
+        while True:
+            self.flush()
+            events = self._poll(select.POLLIN, until - time.monotonic())
+            if events != select.POLLOUT:
+                return bool(events)
 
     def holds(self) -> bool:
         """Whether something was received ahead."""

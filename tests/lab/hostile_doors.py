@@ -36,8 +36,16 @@ Serve = Callable[[paramiko.Transport, "_Server", threading.Event], None]
 class _Server(paramiko.ServerInterface):
     """Lets everybody in, and starts any command, or not."""
 
-    def __init__(self, *, banner: str = "", sessions: bool = True, commands: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        banner: str = "",
+        sessions: bool = True,
+        commands: bool = True,
+        says: bytes = b"",
+    ) -> None:
         self.banner, self.sessions, self.commands = banner, sessions, commands
+        self.says = says
         self.started = threading.Event()
         self.hangs: threading.Event | None = None
         self.channel: int | None = None
@@ -70,6 +78,9 @@ class _Server(paramiko.ServerInterface):
         """A command, or not."""
         self.channel = channel.remote_chanid
         self.started.set()
+        if self.says:
+            channel.sendall(self.says)
+            channel.sendall_stderr(self.says)
         return self.commands
 
 
@@ -324,6 +335,11 @@ class HostileDoors:
             "disconnect-escapes": ("ssh_error unreachable", ssh(_disconnect), (0, 0)),
             "no-session": ("ssh_error", ssh(_wait, sessions=False), (0, 0)),
             "no-command": ("ssh_error", ssh(_wait, commands=False), (0, 0)),
+            "words-and-no-command": (
+                "ssh_error",
+                ssh(_wait, commands=False, says=answer([stats()], [listed()])),
+                (0, 0),
+            ),
             "past-window": ("bad_output ssh_error timeout", ssh(_flood_past_window), (0, 0)),
             "ignored-flood": ("bad_output ssh_error timeout", ssh(_flood_ignored), (0, 0)),
             "no-exit-status": ("ok", ssh(_answer_without_status), (1, 1)),
