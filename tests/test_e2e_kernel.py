@@ -22,7 +22,7 @@ from tests.lab.waiting import LabError, poll
 
 pytestmark = pytest.mark.e2e
 
-SECONDS = 28
+SECONDS = 20
 READINGS_A_GAP = 3
 MUST_MOVE = ("cpu", "throttled", "rx_bytes", "rx_packets", "rx_dropped", "tx_bytes", "tx_packets")
 NOISE = b"\xff" * 6 + b"\x02\x00\x00\x00\x00\x01" + b"\x88\xb5" + bytes(46)
