@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.command import fleet
+from tests.lab import doors
 from tests.lab.inventory import write_inventory, write_known_hosts
 from tests.lab.standin import expected, script
 
@@ -75,3 +76,24 @@ def test_session_that_ends_in_mid_answer_keeps_what_came(make_node, tmp_path):
     assert (host["status"], host["phase"]) == ("partial", "probe"), host
     assert "connection broke" in host["detail"]
     assert len(document["containerStats"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("drops", "sheds", "status", "came"),
+    [(3, True, "ok", 4), (9, True, "unreachable", 4), (9, False, "unreachable", 2)],
+)
+def test_who_sheds_load_is_tried_again_and_again(
+    lab, make_node, tmp_path, drops, sheds, status, came
+):
+    """An sshd that says so lets in one of several; who only hangs up is tried once more."""
+    node = make_node(replaced={"docker": script(rows=2, delay_s=0)})
+    door = doors.dropping(lab, node.address, node.port, drops) if sheds else doors.closing(lab)
+    with door:
+        known = f"[{door.address}]:{door.port} {node.host_keys[0]}\n"
+        (tmp_path / "known_hosts").write_text(known)
+        variables = node.variables | {"ansible_host": door.address, "ansible_port": door.port}
+        inventory = write_inventory(tmp_path / "inventory.yaml", {"n": variables})
+        where = ["-i", str(inventory), "--known-hosts", str(tmp_path / "known_hosts")]
+        run = fleet("snapshot", *where, "--format", "json")
+        (host,) = json.loads(run.stdout)["hostStatus"]
+        assert (host["status"], door.connections) == (status, came), host

@@ -23,19 +23,29 @@ from fleet.transport.session import Session
 from fleet.transport.socket_watch import Watched
 
 RETRY_AFTER_S = (0.3, 1.5)
-"""Bounds of the pause before the one retry after a reset (sshd's MaxStartups drops look so)."""
+"""Bounds of the pause before the retry after a reset, doubled each time."""
+
+SHED_RETRIES = 3
+"""How often a door is tried again that says it sheds load; who only hangs up is tried once more."""
 
 KEY_ALGORITHMS: tuple[str, ...] = tuple(
     paramiko.Transport._preferred_keys  # type: ignore[attr-defined]  # not public
 )
-_TURNED_AWAY = (b"Exceeded MaxStartups", b"Not allowed at this time")
+_SHED = b"Exceeded MaxStartups"
+_TURNED_AWAY = (_SHED, b"Not allowed at this time")
 
 Dial = Callable[[], Watched]
 """Makes a connection to a door, that nothing has been said on."""
 
 
 class Reset(Exception):
-    """The connection ended before the login, as it does when sshd sheds load."""
+    """The connection ended before the login, as it does when sshd sheds load; `shed` where it said
+    so (`MaxStartups`: who comes then is turned away at random).
+    """
+
+    def __init__(self, text: str, shed: bool = False) -> None:
+        super().__init__(text)
+        self.shed = shed
 
 
 class _WrongKey(Exception):
@@ -77,12 +87,12 @@ class Visitor:
     told: Told = field(default=lambda _phase, _text: None)
 
     def log_in(self) -> Watched:
-        """Try until the door opens or is known to be shut: a reset once more, a wrong key again
+        """Try until the door opens or is known to be shut: after a reset again, after a wrong key
         with that key's type left out. Raises `HostError`.
         """
         allowed = self.trust.algorithms or frozenset(KEY_ALGORITHMS)
         wrong: HostError | None = None
-        retried = False
+        resets = 0
         while True:
             sock: Watched | None = None
             try:
@@ -97,8 +107,8 @@ class Visitor:
                 if not allowed:
                     raise wrong from None
             except (Reset, ConnectionResetError) as reset:
-                self._wait_after(reset, retried)
-                retried = True
+                self._wait_after(reset, resets)
+                resets += 1
             except IncompatiblePeer as error:
                 if "host key" in str(error) and (wrong or self.trust.algorithms):
                     raise wrong or _no_known_type(self.trust) from None
@@ -112,7 +122,7 @@ class Visitor:
 
         Nothing is sent after the key exchange. Raises `HostError`.
         """
-        retried = False
+        resets = 0
         while True:
             sock: Watched | None = None
             try:
@@ -125,16 +135,19 @@ class Visitor:
                     return None
                 raise HostError(Status.SSH_ERROR, Phase.CONNECT, str(error)) from None
             except (Reset, ConnectionResetError) as reset:
-                self._wait_after(reset, retried)
-                retried = True
+                self._wait_after(reset, resets)
+                resets += 1
             finally:
                 if sock is not None:
                     close(self.connection, sock)
 
-    def _wait_after(self, reset: Exception, retried: bool) -> None:
-        """The pause before the one more attempt after a reset; raises `HostError` after that."""
-        pause_s = random.uniform(*RETRY_AFTER_S)  # noqa: S311 - spreads retries, no secret
-        if retried or self.allowance.remaining_s() <= pause_s:
+    def _wait_after(self, reset: Reset | ConnectionResetError, before: int) -> None:
+        """The pause before one more attempt after a reset, and so many before it; raises
+        `HostError` after the last.
+        """
+        most = SHED_RETRIES if isinstance(reset, Reset) and reset.shed else 1
+        pause_s = random.uniform(*RETRY_AFTER_S) * 2**before  # noqa: S311 - no secret
+        if before >= most or self.allowance.remaining_s() <= pause_s:
             raise HostError(Status.UNREACHABLE, Phase.CONNECT, str(reset)) from None
         time.sleep(pause_s)
 
@@ -305,7 +318,7 @@ def _told(error: Exception, attempt: _Attempt) -> HostError | Reset:
         what = "more data than a login takes" if sock.speaks_ssh else "a greeting without end"
         return HostError(Status.SSH_ERROR, phase, f"{what}: {greeting!r}")
     if greeting.startswith(_TURNED_AWAY):
-        return Reset(f"turned away before the login: {greeting!r}")
+        return Reset(f"turned away before the login: {greeting!r}", greeting.startswith(_SHED))
     ended = sock.ended or attempt.login.turned_out or isinstance(error, EOFError | ConnectionError)
     if not sock.speaks_ssh and (b"\n" in sock.greeting or (greeting and ended)):
         return HostError(Status.SSH_ERROR, phase, f"no SSH server: it says {greeting!r}")

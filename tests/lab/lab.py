@@ -144,10 +144,15 @@ class Lab:
 
 
 def _addresses() -> Iterator[str]:
-    """Of 127.0.0.0/8, from a place of this lab's own: other labs may run on this machine."""
-    second, third = 1 + os.urandom(1)[0] % 254, os.urandom(1)[0] & 0xF0
-    for last in range(16 * 254):
-        yield f"127.{second}.{third + last // 254}.{1 + last % 254}"
+    """Of 127.0.0.0/8, from places of this lab's own: other labs may run on this machine."""
+    taken = set()
+    while True:
+        second, third = 1 + os.urandom(1)[0] % 254, os.urandom(1)[0] & 0xF0
+        if (second, third) in taken:
+            continue
+        taken.add((second, third))
+        for last in range(16 * 254):
+            yield f"127.{second}.{third + last // 254}.{1 + last % 254}"
 
 
 def free_port(address: str = "127.0.0.1") -> int:
