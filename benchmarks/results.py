@@ -163,6 +163,18 @@ def _forks(found: list[Found]) -> list[str]:
     return [*lines, ""]
 
 
+def _dead(found: Found) -> list[str]:
+    alone, beside = found["alone_s"], found["beside_s"]
+    return [
+        "## Nobody waits for the dead",
+        "",
+        f"`fleet collect` of {found['healthy']} healthy hosts, until the last of their rows is in "
+        f"QuestDB: {alone:.1f} s. With {found['dead']} more that swallow every packet: "
+        f"{beside:.1f} s, {beside / alone:.2f} times that (medians of {found['rounds']} rounds).",
+        "",
+    ]
+
+
 def _memory(found: list[Found]) -> list[str]:
     lines = [
         "## Memory of one `fleet collect`",
@@ -202,4 +214,4 @@ def _start(found: Mapping[str, float]) -> list[str]:
     return [*lines, *(f"| {name} | {seconds:.3f} |" for name, seconds in found.items()), ""]
 
 
-_PARTS = {"forks": _forks, "memory": _memory, "text": _text, "startup": _start}
+_PARTS = {"dead": _dead, "forks": _forks, "memory": _memory, "text": _text, "startup": _start}
