@@ -7,6 +7,7 @@ from question to question, and is a new one for rows.
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -21,6 +22,11 @@ from fleet.questdb_conf import QuestDB
 
 ANSWER_MAX_BYTES = 4 * 1024 * 1024
 DETAIL_MAX_CHARS = 400
+
+_PASSING = re.compile(r"(metadata|transaction) read timeout|timeout, query aborted", re.IGNORECASE)
+"""What QuestDB says to a statement, with the status of a mistake (400), when it has much to do: a
+table's files were being changed for longer than it waits (a second, unless it is told otherwise).
+"""
 
 _CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """What TLS makes of a connection that ends where it should not: no matter of certificates."""
@@ -133,6 +139,8 @@ class Client:
         except (ValueError, RecursionError):  # the latter: brackets a thousand deep
             said = None
         if isinstance(said, dict) and "error" in said:
+            if _PASSING.search(str(said["error"])):
+                raise self._unreachable(f"is too busy for a statement: {said['error']}")
             raise self._error(f"refused a statement: {said['error']}")
         if answer.status != 200 or not isinstance(said, dict):
             start = _start(answer.body)

@@ -1,6 +1,7 @@
 """Batches on their way out: removed once they are applied, counted whatever became of them."""
 
 import errno
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -134,6 +135,27 @@ def test_without_a_file_it_goes_from_memory(double: Double, spool: Spool) -> Non
             (told,) = outbox.tally.refused
             assert (told.rows, told.kept_in is None) == (1, disk is None)
     assert double.count(HOSTS) == 5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Metadata read timeout [src=reader, timeout=1000ms]",
+        "Transaction read timeout [src=reader, table=t, timeout=1000ms]",
+        "timeout, query aborted [fd=1]",
+    ],
+)
+def test_server_that_is_too_busy_for_a_statement_is_asked_again(
+    double: Double, spool: Spool, error: str
+) -> None:
+    """QuestDB says so with the status of a mistake (400); it stops nothing."""
+    times = iter([(400, json.dumps({"error": error}))] * 3)
+    double.says_to = lambda _sql: next(times, None)
+    with posting(double.conf, spool) as outbox:
+        outbox.send(put(spool, 1, waits=batch(0)))
+        outbox.settle()
+        assert (outbox.tally.sent, outbox.tally.stopped) == (2, None)
+    assert next(times, None) is None
 
 
 # --- drained
