@@ -111,8 +111,8 @@ def swept(
 
 @contextmanager
 def _rarely_collected() -> Iterator[None]:
-    """What is loaded stays, and visits leave few rings of objects behind: looked for as often as
-    Python does by itself, these cost a tenth of a sweep's CPU.
+    """What is loaded stays, and visits leave few rings of objects behind: to look for these as
+    often as Python does by itself costs some hundredths of a sweep's CPU.
     """
     usual = gc.get_threshold()
     gc.freeze()
