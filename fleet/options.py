@@ -124,6 +124,14 @@ visiting = _options(
         help="How many failed hosts still count as well. [default: 0]",
     ),
 )
+tables = _options(
+    click.option("--table", metavar="NAME", help="[default: containerStats]"),
+    click.option("--status-table", metavar="NAME", help="[default: hostStatus]"),
+    click.option("--sweep-table", metavar="NAME", help="[default: fleetSweep]"),
+    click.option("--state-table", metavar="NAME", help="[default: containerState]"),
+    click.option("--node-table", metavar="NAME", help="[default: nodeStats]"),
+    click.option("--disk-table", metavar="NAME", help="[default: diskStats]"),
+)
 database = _options(
     click.option(
         "--questdb",
@@ -136,12 +144,7 @@ database = _options(
         metavar="FILE",
         help="A file that holds the configuration string, secrets and all.",
     ),
-    click.option("--table", metavar="NAME", help="[default: containerStats]"),
-    click.option("--status-table", metavar="NAME", help="[default: hostStatus]"),
-    click.option("--sweep-table", metavar="NAME", help="[default: fleetSweep]"),
-    click.option("--state-table", metavar="NAME", help="[default: containerState]"),
-    click.option("--node-table", metavar="NAME", help="[default: nodeStats]"),
-    click.option("--disk-table", metavar="NAME", help="[default: diskStats]"),
+    tables,
 )
 delivering = _options(
     click.option(

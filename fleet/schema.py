@@ -105,10 +105,10 @@ def suspended(client: Client, schema: Schema) -> list[str]:
 
 def create_statement(table: Table[Any]) -> str:
     """The table whole, as we make it."""
-    columns = ", ".join(f"{_quoted(column.name)} {column.type}" for column in table.columns)
+    columns = ", ".join(f"{quoted(column.name)} {column.type}" for column in table.columns)
     return (
-        f"CREATE TABLE IF NOT EXISTS {_quoted(table.name)} ({columns}) "
-        f"TIMESTAMP({_quoted(DESIGNATED)}) PARTITION BY DAY WAL DEDUP {_upsert_keys(table)}"
+        f"CREATE TABLE IF NOT EXISTS {quoted(table.name)} ({columns}) "
+        f"TIMESTAMP({quoted(DESIGNATED)}) PARTITION BY DAY WAL DEDUP {_upsert_keys(table)}"
     )
 
 
@@ -126,21 +126,21 @@ def _check_version(client: Client) -> None:
 
 def _found(client: Client, table: Table[Any]) -> Record | None:
     """The server's description of a table; names of tables are equal in any case."""
-    same = f"lower(table_name) = lower({_literal(table.name)})"
+    same = f"lower(table_name) = lower({literal(table.name)})"
     rows = client.query(f"SELECT * FROM tables() WHERE {same}")  # noqa: S608 - quoted above
     return rows[0] if rows else None
 
 
 def _columns(client: Client, table: Table[Any]) -> dict[str, Record]:
     """The server's columns by name in lower case: names of columns are equal in any case."""
-    rows = client.query(f"SHOW COLUMNS FROM {_quoted(table.name)}")
+    rows = client.query(f"SHOW COLUMNS FROM {quoted(table.name)}")
     return {row["column"].lower(): row for row in rows}
 
 
 def _structure_conflict(table: Table[Any], found: Record) -> str | None:
     name = table.name
     renamed = (
-        f"rename it (RENAME TABLE {_quoted(name)} TO {_quoted(name + '_old')}) and fleet makes "
+        f"rename it (RENAME TABLE {quoted(name)} TO {quoted(name + '_old')}) and fleet makes "
         "a new one, or give fleet another name for it"
     )
     if found.get("matView") or found.get("table_type", "T") not in ("T", None):
@@ -155,7 +155,7 @@ def _structure_conflict(table: Table[Any], found: Record) -> str | None:
     if not found["walEnabled"]:
         return (
             f"{name} has no WAL, so that it takes no rows over HTTP: "
-            f"ALTER TABLE {_quoted(name)} SET TYPE WAL, then restart QuestDB"
+            f"ALTER TABLE {quoted(name)} SET TYPE WAL, then restart QuestDB"
         )
     return None
 
@@ -171,18 +171,18 @@ def _column_conflicts(table: Table[Any], columns: dict[str, Record]) -> list[str
 
 def _type_conflict(table: Table[Any], column: Column[Any], found: Record) -> str:
     actual, name = found["type"], found["column"]
-    change = f"ALTER TABLE {_quoted(table.name)}"
+    change = f"ALTER TABLE {quoted(table.name)}"
     if actual in _WIDENS[column.type]:
-        change += f" ALTER COLUMN {_quoted(name)} TYPE {column.type}"
+        change += f" ALTER COLUMN {quoted(name)} TYPE {column.type}"
     else:
-        change += f" RENAME COLUMN {_quoted(name)} TO {_quoted(name + '_old')}"
+        change += f" RENAME COLUMN {quoted(name)} TO {quoted(name + '_old')}"
     return f"{table.name}.{name} is {actual}, fleet writes {column.type}: {change}"
 
 
 def _missing(table: Table[Any], columns: dict[str, Record]) -> list[str]:
-    name = _quoted(table.name)
+    name = quoted(table.name)
     statements = [
-        f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {_quoted(column.name)} {column.type}"
+        f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quoted(column.name)} {column.type}"
         for column in table.columns
         if column.name.lower() not in columns
     ]
@@ -203,13 +203,13 @@ def _run(client: Client, statement: str) -> None:
 
 
 def _upsert_keys(table: Table[Any]) -> str:
-    return f"UPSERT KEYS({', '.join(_quoted(key) for key in table.keys)})"
+    return f"UPSERT KEYS({', '.join(quoted(key) for key in table.keys)})"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """An identifier; the names of tables are checked to hold no quotes in settings."""
     return f'"{name}"'
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

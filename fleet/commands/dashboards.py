@@ -1,0 +1,56 @@
+"""`fleet dashboards`: Grafana's files."""
+
+import os
+from typing import Any
+
+import click
+
+from fleet import options
+from fleet.prepare import read_inventory, say
+
+
+@click.command("dashboards")
+@click.option(
+    "--out", default="grafana", show_default=True, metavar="DIR", help="Where files are written."
+)
+@click.option(
+    "--datasource",
+    default="questdb",
+    show_default=True,
+    metavar="UID",
+    help="Of the data source in Grafana.",
+)
+@click.option(
+    "--interval",
+    default="5min",
+    show_default=True,
+    metavar="TIME",
+    help="From one sweep to the next, as 30s, 5min, 2h or 1d.",
+)
+@click.option("--force", is_flag=True, help="Replace files that have other contents.")
+@options.inventories
+@options.tables
+def command(out: str, datasource: str, interval: str, force: bool, **flags: Any) -> None:
+    """Write dashboards, alert rules and a data source for Grafana, and print their paths.
+
+    Dashboards can be narrowed by the labels of the inventory that is named with -i; without it by
+    env and role, whose columns must be there then: inventories have them in fleet_labels. They
+    read views for ranges over a day: fleet schema --views --apply makes them.
+    """
+    from pathlib import Path
+
+    from fleet.dashboards.render import LABELS, Names, files
+    from fleet.dashboards.write import check_uid, write
+    from fleet.settings import settings_from
+    from fleet.units import Interval
+
+    settings = settings_from(flags, os.environ)
+    seconds = Interval.parse(interval).seconds
+    labels: tuple[str, ...] = LABELS
+    if flags.get("inventory"):
+        labels = tuple(read_inventory(settings).labels)
+    else:
+        say(f"fleet: with the labels {', '.join(LABELS)}; -i FILE takes those of an inventory")
+    names = Names(settings.tables, labels, check_uid(datasource), seconds)
+    for path in write(files(names), Path(out), force):
+        click.echo(path)

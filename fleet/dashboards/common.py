@@ -1,0 +1,66 @@
+"""What the three dashboards share: how they begin, their variables, redeploys as annotations."""
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models import dashboard as model
+
+from fleet.dashboards import sql, tokens
+from fleet.dashboards.panels import Format, Query, source
+
+FLEET = "fleet-overview"
+CONTAINERS = "fleet-containers"
+HOST = "fleet-host"
+"""The dashboards' addresses: /d/UID."""
+
+LOOK_BACK_HOURS = 2
+"""A container has a row in `containerState` at least once an hour."""
+
+
+def begun(uid: str, title: str, description: str) -> dashboard.Dashboard:
+    """A dashboard with our ranges and links to the others."""
+    page = dashboard.Dashboard(title).uid(uid).description(description).tags(["fleet"])
+    page.time("now-6h", "now").refresh("1m").timezone("browser").editable()
+    page.tooltip(model.DashboardCursorSync.CROSSHAIR)
+    links = dashboard.DashboardLink("fleet").type(model.DashboardLinkType.DASHBOARDS)
+    return page.link(links.tags(["fleet"]).keep_time(True).include_vars(True).as_dropdown(False))
+
+
+def variable(name: str, label: str, question: str, several: bool = True) -> dashboard.QueryVariable:
+    """A variable whose values QuestDB lists, anew when the range changes."""
+    chosen = dashboard.QueryVariable(name).label(label).datasource(source()).query(question)
+    chosen.definition(question).refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+    chosen.sort(model.VariableSort.NATURAL_ASC)
+    if several:
+        every = model.VariableOption(text="All", value="$__all", selected=True)
+        chosen.multi(True).include_all(True).current(every)
+    return chosen
+
+
+def with_hosts(page: dashboard.Dashboard, several: bool = True) -> dashboard.Dashboard:
+    """A variable for each label, each within those before it, then the host."""
+    visits = sql.table(tokens.HOSTS)
+    within = f"{sql.TIME} AND {tokens.LABELS_SO_FAR}"
+    page.with_variable(
+        variable(tokens.LABEL, tokens.LABEL, sql.values_of(tokens.LABEL, visits, within))
+    )
+    of_hosts = f"{sql.TIME} AND {tokens.OF_LABELS}"
+    return page.with_variable(
+        variable("host", "host", sql.values_of("host", visits, of_hosts), several)
+    )
+
+
+def redeploys(where: str) -> dashboard.AnnotationQuery:
+    """A mark where a container's name got another id."""
+    seen = (
+        "SELECT host, name, container, min(timestamp) AS time "
+        f"FROM {sql.table(tokens.STATES)} "
+        f"WHERE timestamp >= dateadd('h', -{LOOK_BACK_HOURS}, $__fromTime) "
+        f"AND timestamp <= $__toTime AND {where} AND state <> 'vanished'"
+    )
+    question = (
+        "SELECT time, host || ': ' || name || ' is ' || container AS text, host || ',' || name "
+        "AS tags FROM (SELECT host, name, container, time, "
+        f"row_number() OVER (PARTITION BY host, name ORDER BY time) AS place FROM ({seen})) "
+        "WHERE place > 1 AND time >= $__fromTime ORDER BY time"
+    )
+    mark = dashboard.AnnotationQuery().name("Redeploys").datasource(source()).enable(True)
+    return mark.icon_color("purple").target(Query(question, Format.TABLE, "Anno"))

@@ -1,0 +1,26 @@
+"""The words in a model that `render` replaces: nothing else in it is written so."""
+
+CONTAINERS = "@containers@"
+HOSTS = "@hosts@"
+SWEEPS = "@sweeps@"
+STATES = "@states@"
+NODES = "@nodes@"
+DISKS = "@disks@"
+
+DATASOURCE = "@datasource@"
+INTERVAL = "@interval@"
+"""From one sweep to the next, as Grafana writes it: 5m."""
+INTERVAL_SECONDS = "@interval_seconds@"
+GAP_MS = "@gap_ms@"
+"""Milliseconds without a point after which a line is broken: two sweeps that did not come."""
+
+LABEL = "@label@"
+"""The variable that stands for each label's."""
+OF_LABELS = "@of_labels@"
+"""A condition on the columns of labels, by the variables of all of them; and each in LABELS_SO_FAR,
+by those that come before."""
+LABELS_SO_FAR = "@labels_so_far@"
+LAST_LABELS = "@last_labels@"
+"""Columns of labels in a query that groups."""
+LABEL_COLUMNS = "@label_columns@"
+"""The same where nothing is grouped."""

@@ -1,0 +1,43 @@
+"""Grafana's files on the disk."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from fleet.errors import UsageError
+
+
+def check_uid(uid: str) -> str:
+    """A data source's UID as Grafana allows it; raises `UsageError` for any other text."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", uid):
+        raise UsageError(
+            f"--datasource: expected a UID of at most 40 letters, digits, - and _, not {uid!r} "
+            "(it stands in the address of the data source's page in Grafana)"
+        )
+    return uid
+
+
+def write(files: Mapping[str, str], folder: Path, force: bool) -> list[Path]:
+    """Write texts by their paths below a folder → all paths, in order.
+
+    Raises `UsageError` before anything is written where a file of other contents would be replaced
+    and `force` is not given: somebody may have changed it.
+    """
+    targets = {folder / path: text for path, text in files.items()}
+    try:
+        other = [path for path, text in targets.items() if _is_other(path, text)]
+        if other and not force:
+            raise UsageError(
+                f"{other[0]}: has other contents ({len(other)} of {len(targets)} files have); "
+                "--force replaces them, another --out keeps them"
+            )
+        for path, text in targets.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from None
+    return sorted(targets)
+
+
+def _is_other(path: Path, text: str) -> bool:
+    return path.exists() and path.read_bytes() != text.encode()
