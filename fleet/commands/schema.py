@@ -90,12 +90,14 @@ def _no_conflicts(plan: "Plan") -> None:
 
 
 def _run(client: "Client", statements: list[str], apply_: bool) -> Iterator[str]:
-    from fleet.errors import QuestDBError
+    from fleet.errors import QuestDBError, QuestDBUnreachable, SchemaError
 
     for statement in statements:
         try:
             if apply_:
                 client.execute(statement)
+        except QuestDBUnreachable:
+            raise
         except QuestDBError as error:
-            raise type(error)(f"{error} ({statement})") from None
+            raise SchemaError(f"{error} ({statement})") from None
         yield statement

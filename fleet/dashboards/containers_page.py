@@ -113,15 +113,14 @@ def _sums() -> list[Panel]:
 
 
 def _latest() -> Panel:
-    where = f"{sql.TIME} AND {sql.OF_CONTAINERS}"
+    found = sql.newest(tokens.CONTAINERS, "host, container", sql.OF_CONTAINERS)
     return rows(
         "Latest sample of each container",
         "The newest row of each container in this range, and how old that is.",
         "SELECT host, name, service, image, cpu, memory_use, total_memory, memory_percentage, "
         "net_in_rate, net_out_rate, block_in_rate, block_out_rate, pids, "
         "datediff('s', timestamp, $__toTime) AS age, container, source "
-        f"FROM (SELECT * FROM {sql.table(tokens.CONTAINERS)} WHERE {where} "
-        "LATEST ON timestamp PARTITION BY host, container) ORDER BY host, name, age",
+        f"FROM {found} ORDER BY host, name, age",
         box=(24, 12),
         host=HOST_LINKS,
         name=CONTAINER_LINKS,

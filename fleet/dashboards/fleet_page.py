@@ -25,6 +25,7 @@ from fleet.dashboards.panels import (
 
 _VISITS = sql.table(tokens.HOSTS)
 _SWEEPS = sql.table(tokens.SWEEPS)
+_NEWEST_VISITS = sql.newest(tokens.HOSTS, "host", sql.OF_HOSTS)
 _FAILED = "status <> 'ok' AND NOT maintenance"
 _TO_HOST = link_to(common.HOST, "Host ${__data.fields.host}", host="${__data.fields.host}")
 _TO_CONTAINERS = link_to(
@@ -53,7 +54,7 @@ def page() -> dashboard.Dashboard:
 
 
 def _newest(what: str, where: str = "1=1") -> str:
-    return f"SELECT {what} FROM {sql.newest_visits(sql.OF_HOSTS)} WHERE {where}"
+    return f"SELECT {what} FROM {_NEWEST_VISITS} WHERE {where}"
 
 
 def _now() -> list[Panel]:
@@ -178,7 +179,7 @@ def _hosts() -> list[Panel]:
         f"(SELECT host, max(timestamp) AS newest FROM {_VISITS} "
         f"WHERE {sql.TIME} AND containers > 0 GROUP BY host)"
     )
-    newest = sql.newest_visits(sql.OF_HOSTS, visit)
+    newest = sql.newest(tokens.HOSTS, "host", sql.OF_HOSTS, visit)
     return [
         rows(
             "Hosts that are not ok",

@@ -1,5 +1,7 @@
 """*Host*: one host with all its containers, its node and its disks."""
 
+from collections.abc import Sequence
+
 from grafana_foundation_sdk.builders import dashboard
 
 from fleet.dashboards import common, sql, tokens
@@ -18,6 +20,7 @@ from fleet.dashboards.panels import (
     strip,
     unit,
 )
+from fleet.sources.state import HEALTHS, STATES
 
 _HERE = f"{sql.TIME} AND {sql.ONE_HOST}"
 _VISITS = sql.table(tokens.HOSTS)
@@ -38,7 +41,7 @@ def page() -> dashboard.Dashboard:
 
 
 def _newest(column: str, table: str) -> str:
-    return f"SELECT {column} FROM {table} WHERE {_HERE} LATEST ON timestamp PARTITION BY host"
+    return f"SELECT {column} FROM {table} WHERE {_HERE} ORDER BY timestamp DESC LIMIT 1"
 
 
 def _now() -> list[Panel]:
@@ -217,26 +220,34 @@ def _disks() -> list[Panel]:
     ]
 
 
+def _number(column: str, words: Sequence[str]) -> str:
+    """A text as a number, for lag() of QuestDB (9.3) knows no texts; 0 is null."""
+    cases = " ".join(f"WHEN '{word}' THEN {place}" for place, word in enumerate(words, 1))
+    return f"CASE {column} {cases} ELSE 0 END"
+
+
 def _changes() -> Panel:
     before = "OVER (PARTITION BY container ORDER BY timestamp)"
-    texts = "cast(state AS varchar) AS state, cast(health AS varchar) AS health"
-    rows_ = (
-        f"SELECT timestamp, name, container, {texts}, exit_code, oom_killed, restarts, image, "
-        f"started FROM {_STATES} WHERE {_HERE}"
-    )
-    states = (
+    news = (
         "SELECT timestamp, name, container, state, health, exit_code, oom_killed, restarts, image, "
-        f"lag(state) {before} AS state_before, lag(health) {before} AS health_before, "
-        f"lag(restarts) {before} AS restarts_before, lag(started) {before} AS started_before, "
-        f"started, row_number() {before} AS place FROM ({rows_})"
+        f"started, {_number('state', sorted(STATES))} AS state_number, "
+        f"{_number('health', HEALTHS)} AS health_number FROM {_STATES} WHERE {_HERE}"
     )
+    watched = {
+        "state_number": "state_before",
+        "health_number": "health_before",
+        "restarts": "restarts_before",
+        "started": "started_before",
+    }
+    earlier = ", ".join(f"lag({now}) {before} AS {then}" for now, then in watched.items())
+    states = f"SELECT *, {earlier}, row_number() {before} AS place FROM ({news})"
+    is_other = " OR ".join(f"{now} <> {then}" for now, then in watched.items())
     return rows(
         "State changes",
         "A row where a container's state, health, start or number of restarts is another than "
         "before, and where a new one was started in this range.",
         "SELECT timestamp AS time, name, state, health, exit_code, oom_killed, restarts, image, "
-        f"container FROM ({states}) WHERE place > 1 AND (state <> state_before "
-        "OR health <> health_before OR restarts <> restarts_before OR started <> started_before) "
+        f"container FROM ({states}) WHERE place > 1 AND ({is_other}) "
         "OR place = 1 AND started >= $__fromTime ORDER BY time DESC, name",
         box=(24, 10),
         restarts=coloured((3, YELLOW), (10, RED)),

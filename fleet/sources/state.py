@@ -38,7 +38,7 @@ STATES = frozenset(
     ("created", "running", "paused", "restarting", "removing", "exited", "dead", VANISHED)
 )
 _ENDED = ("restarting", "removing", "exited", "dead")
-_HEALTH = ("starting", "healthy", "unhealthy")
+HEALTHS = ("starting", "healthy", "unhealthy")
 _ID = re.compile("[0-9a-f]{64}")
 _IMAGE_ID = re.compile(r"[a-z0-9]{1,20}:[0-9a-f]{32,128}")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
@@ -99,7 +99,7 @@ def _state(line: str) -> State | None:
         id,
         state,
         pid=_count(pid, 1),
-        health=health if health in _HEALTH else None,
+        health=health if health in HEALTHS else None,
         restarts=_count(restarts, 0),
         exit_code=_count(exit_code, -_LONG_END + 1) if state in _ENDED else None,
         oom_killed=oom if isinstance(oom, bool) else None,

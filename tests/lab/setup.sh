@@ -88,6 +88,7 @@ find_missing() {
     need busybox busybox-static
     need systemd-analyze systemd
     need faketime faketime
+    has docker-compose || docker compose version >/dev/null 2>&1 || missing="$missing docker-compose"
     for program in sudo zsh fish tcsh dash bash; do
         need $program $program
     done

@@ -1,0 +1,589 @@
+"""What every question of dashboards and alerts must answer over `tests.history`, without any SQL.
+
+`TRUTHS` has, by page and title, a function from what was asked (`Asked`) to the rows that must come
+out, in the order of the question's columns. Rows of `ORDERED` come in that order.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from tests.grafana import ALL, Chosen, Range
+from tests.history import INTERVAL, LABELS, Cells, History
+
+Answer = list[tuple[Any, ...]]
+ALERT_INTERVAL_S = 900
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def floor(moment: datetime, step: timedelta) -> datetime:
+    """The start of the step of time that a moment lies in."""
+    return EPOCH + (moment - EPOCH) // step * step
+
+
+def newest(rows: Iterable[Cells], *keys: str) -> list[Cells]:
+    """The newest row of each."""
+    found: dict[tuple[Any, ...], Cells] = {}
+    for row in sorted(rows, key=lambda row: row["timestamp"]):
+        found[tuple(row[key] for key in keys)] = row
+    return list(found.values())
+
+
+def grouped(rows: Iterable[Cells], key: Callable[[Cells], Any]) -> dict[Any, list[Cells]]:
+    """Rows by a key, each group in the order of time."""
+    found: dict[Any, list[Cells]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row["timestamp"]):
+        found[key(row)].append(row)
+    return found
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Of what is known; None of nothing."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    """As above, the sum."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question's range and variables, over a history."""
+
+    history: History
+    span: Range
+    chosen: Mapping[str, Chosen]
+    kept: dict[str, list[Cells]] = field(default_factory=dict)
+    """Rows of the range by table, once they were asked for."""
+
+    def is_chosen(self, variable: str, value: str | None) -> bool:
+        """Whether a variable lets a value pass."""
+        wanted = self.chosen[variable]
+        if wanted in (ALL, [ALL]):
+            return True
+        return value in ([wanted] if isinstance(wanted, str) else wanted)
+
+    def host_fits(self, row: Cells) -> bool:
+        """By labels and host."""
+        labels = all(self.is_chosen(label, row[label]) for label in LABELS)
+        return labels and self.is_chosen("host", row["host"])
+
+    def container_fits(self, row: Cells) -> bool:
+        """By service and name as well."""
+        return (
+            self.host_fits(row)
+            and self.is_chosen("service", row["service"])
+            and self.is_chosen("container", row["name"])
+        )
+
+    def rows(self, table: str) -> list[Cells]:
+        """All rows of the range."""
+        if table not in self.kept:
+            start, end = self.span.start, self.span.end
+            rows = self.history.rows[table]
+            self.kept[table] = [row for row in rows if start <= row["timestamp"] <= end]
+        return self.kept[table]
+
+    def of_hosts(self, table: str) -> list[Cells]:
+        """Those of the chosen hosts."""
+        return [row for row in self.rows(table) if self.host_fits(row)]
+
+    @property
+    def newest_visits(self) -> list[Cells]:
+        """The newest visit of each of the chosen hosts."""
+        return [row for row in newest(self.rows("hosts"), "host") if self.host_fits(row)]
+
+    def age(self, moment: datetime) -> int:
+        """Whole seconds from then to the end of the range."""
+        return int((self.span.end - moment).total_seconds())
+
+    @cached_property
+    def buckets(self) -> list[Cells]:
+        """Each container's rows in each step of time: `rows`, and what is last of the texts."""
+        hours = (self.span.end - self.span.start) // timedelta(hours=1)
+        if hours <= 24:
+            step, found = self.span.step, self.rows("containers")
+        else:
+            step = timedelta(minutes=10) if hours <= 168 else timedelta(hours=1)
+            found = [
+                row
+                for row in self.history.rows["containers"]
+                if self.span.start <= floor(row["timestamp"], step) <= self.span.end
+            ]
+        groups = grouped(
+            found, lambda row: (floor(row["timestamp"], step), row["host"], row["container"])
+        )
+        texts = ("name", "service", "total_memory", *LABELS)
+        return [
+            {
+                "time": time,
+                "host": host,
+                "container": container,
+                "rows": rows,
+                **{text: rows[-1][text] for text in texts},
+            }
+            for (time, host, container), rows in groups.items()
+        ]
+
+
+Truth = Callable[[Asked], Answer]
+
+
+def _mean(bucket: Cells, metric: str) -> float | None:
+    if metric == "total_memory":
+        return bucket["total_memory"]
+    return mean(row[metric] for row in bucket["rows"])
+
+
+def each(*metrics: str, one_host: bool = False) -> Truth:
+    """A series for each container."""
+
+    def truth(asked: Asked) -> Answer:
+        return [
+            (bucket["time"], bucket["host"], bucket["name"], *(_mean(bucket, m) for m in metrics))
+            for bucket in asked.buckets
+            if (
+                asked.is_chosen("host", bucket["host"])
+                if one_host
+                else asked.container_fits(bucket)
+            )
+        ]
+
+    return truth
+
+
+def summed(*metrics: str) -> Truth:
+    """A series for each service."""
+
+    def truth(asked: Asked) -> Answer:
+        groups: dict[Any, list[Cells]] = defaultdict(list)
+        for bucket in asked.buckets:
+            if asked.container_fits(bucket):
+                groups[bucket["time"], bucket["service"]].append(bucket)
+        return [
+            (*key, *(total(_mean(bucket, metric) for bucket in found) for metric in metrics))
+            for key, found in groups.items()
+        ]
+
+    return truth
+
+
+def top(metric: str) -> Truth:
+    """The highest means over the range."""
+
+    def truth(asked: Asked) -> Answer:
+        groups: dict[Any, list[Cells]] = defaultdict(list)
+        for bucket in sorted(asked.buckets, key=lambda bucket: bucket["time"]):
+            if asked.host_fits(bucket):
+                groups[bucket["host"], bucket["container"]].append(bucket)
+        found = []
+        for (host, _), buckets in groups.items():
+            values = [
+                row[metric]
+                for bucket in buckets
+                for row in bucket["rows"]
+                if row[metric] is not None
+            ]
+            if values:
+                last = buckets[-1]
+                figures = (sum(values) / len(values), max(values))
+                found.append((host, last["name"], last["service"], *figures))
+        return sorted(found, key=lambda row: (-row[3], row[0], row[1]))[:20]
+
+    return truth
+
+
+def visits(what: Callable[[list[Cells]], Any]) -> Truth:
+    """A figure of the newest visits."""
+    return lambda asked: [(what(asked.newest_visits),)]
+
+
+def _failed(row: Cells) -> bool:
+    return row["status"] != "ok" and not row["maintenance"]
+
+
+def _share(rows: list[Cells]) -> float | None:
+    return 100.0 * sum(map(_failed, rows)) / len(rows) if rows else None
+
+
+def _by_status_now(asked: Asked) -> Answer:
+    groups = grouped(asked.newest_visits, lambda row: row["status"])
+    return [(status, len(rows)) for status, rows in groups.items()]
+
+
+def _last_of_hosts(asked: Asked) -> dict[datetime, list[Cells]]:
+    """The last visit of each host in each step of time."""
+    step = asked.span.step
+    groups = grouped(
+        asked.of_hosts("hosts"), lambda row: (floor(row["timestamp"], step), row["host"])
+    )
+    found: dict[datetime, list[Cells]] = defaultdict(list)
+    for (time, _), rows in groups.items():
+        found[time].append(rows[-1])
+    return found
+
+
+def _by_status(asked: Asked) -> Answer:
+    return [
+        (time, status, len(same))
+        for time, rows in _last_of_hosts(asked).items()
+        for status, same in grouped(rows, lambda row: row["status"]).items()
+    ]
+
+
+def _containers_over_time(asked: Asked) -> Answer:
+    return [
+        (time, sum(row["containers"] for row in rows))
+        for time, rows in _last_of_hosts(asked).items()
+    ]
+
+
+def _last(rows: Iterable[Cells], host: str) -> datetime | None:
+    return max((row["timestamp"] for row in rows if row["host"] == host), default=None)
+
+
+def _not_ok(asked: Asked) -> Answer:
+    good = [row for row in asked.rows("hosts") if row["status"] == "ok"]
+    columns = ("host", "status", "phase", "detail", "maintenance")
+    return [
+        (*(row[column] for column in columns), _last(good, row["host"]), row["timestamp"])
+        for row in asked.newest_visits
+        if row["status"] != "ok"
+    ]
+
+
+def _ages(asked: Asked) -> Answer:
+    full = [row for row in asked.rows("hosts") if row["containers"] > 0]
+    found = []
+    for row in asked.newest_visits:
+        last = _last(full, row["host"])
+        age = None if last is None else asked.age(last)
+        found.append((row["host"], row["status"], row["containers"], age))
+    return found
+
+
+def jobs(what: Callable[[list[Cells]], Any]) -> Truth:
+    """A series for each job."""
+
+    def truth(asked: Asked) -> Answer:
+        groups = grouped(
+            asked.rows("sweeps"),
+            lambda row: (floor(row["timestamp"], asked.span.step), row["name"]),
+        )
+        return [(*key, what(rows)) for key, rows in groups.items()]
+
+    return truth
+
+
+def last_of_jobs(what: Callable[[list[Cells]], Any]) -> Truth:
+    """A figure of the jobs' last sweeps."""
+    return lambda asked: [(what(newest(asked.rows("sweeps"), "name")),)]
+
+
+def _latest(asked: Asked) -> Answer:
+    columns = (
+        *("host", "name", "service", "image", "cpu", "memory_use", "total_memory"),
+        *("memory_percentage", "net_in_rate", "net_out_rate", "block_in_rate", "block_out_rate"),
+        "pids",
+    )
+    rows = newest(asked.rows("containers"), "host", "container")
+    return [
+        (
+            *(row[column] for column in columns),
+            asked.age(row["timestamp"]),
+            row["container"],
+            row["source"],
+        )
+        for row in rows
+        if asked.container_fits(row)
+    ]
+
+
+def values(column: str, table: str, *narrowed_by: str) -> Truth:
+    """What a variable offers."""
+
+    def truth(asked: Asked) -> Answer:
+        source = asked.buckets if table == "buckets" else asked.rows(table)
+        fitting = [
+            row for row in source if all(asked.is_chosen(name, row[name]) for name in narrowed_by)
+        ]
+        return [(value,) for value in sorted({row[column] for row in fitting} - {None})]
+
+    return truth
+
+
+def _redeploys(asked: Asked, one_host: bool = False, by_container: bool = False) -> Answer:
+    since = asked.span.start - timedelta(hours=2)
+    first: dict[tuple[str, str], dict[str, datetime]] = defaultdict(dict)
+    for row in sorted(asked.history.rows["states"], key=lambda row: row["timestamp"]):
+        fits = asked.is_chosen("host", row["host"])
+        if not one_host:
+            fits = asked.container_fits(row) if by_container else asked.host_fits(row)
+        if fits and since <= row["timestamp"] <= asked.span.end and row["state"] != "vanished":
+            seen = first[row["host"], row["name"]]
+            seen.setdefault(row["container"], row["timestamp"])
+    return [
+        (time, f"{host}: {name} is {container}", f"{host},{name}")
+        for (host, name), seen in first.items()
+        for container, time in list(seen.items())[1:]
+        if time >= asked.span.start
+    ]
+
+
+def here(table: str, column: str) -> Truth:
+    """A figure of one host's newest row."""
+
+    def truth(asked: Asked) -> Answer:
+        return [(row[column],) for row in newest(_here(asked, table), "host")]
+
+    return truth
+
+
+def _here(asked: Asked, table: str) -> list[Cells]:
+    return [row for row in asked.rows(table) if asked.is_chosen("host", row["host"])]
+
+
+def _status_strip(asked: Asked) -> Answer:
+    groups = grouped(_here(asked, "hosts"), lambda row: floor(row["timestamp"], asked.span.step))
+    return [(time, rows[-1]["status"]) for time, rows in groups.items()]
+
+
+def node(*columns: str) -> Truth:
+    """Means of one host's node."""
+
+    def truth(asked: Asked) -> Answer:
+        groups = grouped(
+            _here(asked, "nodes"), lambda row: floor(row["timestamp"], asked.span.step)
+        )
+        return [
+            (time, *(mean(row[column] for row in rows) for column in columns))
+            for time, rows in groups.items()
+        ]
+
+    return truth
+
+
+def _disks_in_use(asked: Asked) -> Answer:
+    groups = grouped(
+        _here(asked, "disks"), lambda row: (floor(row["timestamp"], asked.span.step), row["mount"])
+    )
+    return [(*key, mean(row["used_percentage"] for row in rows)) for key, rows in groups.items()]
+
+
+def _disk_rates(asked: Asked) -> Answer:
+    rates: dict[tuple[datetime, str], list[tuple[float | None, ...]]] = defaultdict(list)
+    for mount, rows in grouped(_here(asked, "disks"), lambda row: row["mount"]).items():
+        for before, row in zip([None, *rows], rows, strict=False):
+            key = floor(row["timestamp"], asked.span.step), mount
+            rates[key].append(_rates_between(before, row))
+    return [
+        (*key, mean(pair[0] for pair in found), mean(pair[1] for pair in found))
+        for key, found in rates.items()
+    ]
+
+
+def _rates_between(before: Cells | None, row: Cells) -> tuple[float | None, ...]:
+    def rate(column: str) -> float | None:
+        if before is None or row[column] < before[column]:
+            return None
+        seconds = (row["timestamp"] - before["timestamp"]).total_seconds()
+        return (row[column] - before[column]) / seconds
+
+    return rate("read_bytes"), rate("written_bytes")
+
+
+def _disks_now(asked: Asked) -> Answer:
+    columns = ("mount", "device", "file_system", "size", "available", "used_percentage")
+    rows = newest(_here(asked, "disks"), "mount")
+    return [tuple(row[c] for c in (*columns, "inodes", "inodes_free")) for row in rows]
+
+
+def _state_changes(asked: Asked) -> Answer:
+    columns = ("timestamp", "name", "state", "health", "exit_code", "oom_killed", "restarts")
+    watched = ("state", "health", "restarts", "started")
+    found = []
+    for rows in grouped(_here(asked, "states"), lambda row: row["container"]).values():
+        for before, row in zip([None, *rows], rows, strict=False):
+            if before is None:
+                is_news = row["started"] is not None and row["started"] >= asked.span.start
+            else:
+                is_news = any(row[column] != before[column] for column in watched)
+            if is_news:
+                found.append(tuple(row[c] for c in (*columns, "image", "container")))
+    return found
+
+
+def _host_not_ok(asked: Asked) -> Answer:
+    groups = grouped(asked.rows("hosts"), lambda row: row["host"])
+    return [
+        (host, 2) for host, rows in groups.items() if len(rows) > 1 and all(map(_failed, rows[-2:]))
+    ]
+
+
+def _no_sweep(asked: Asked) -> Answer:
+    found = []
+    for name, rows in grouped(asked.rows("sweeps"), lambda row: row["name"]).items():
+        if len(rows) > 2:
+            lasted = (rows[-1]["timestamp"] - rows[0]["timestamp"]).total_seconds()
+            usual = max(ALERT_INTERVAL_S, lasted / (len(rows) - 1))
+            found.append((name, asked.age(rows[-1]["timestamp"]) / usual))
+    return found
+
+
+def _key_changed(asked: Asked) -> Answer:
+    rows = newest(asked.rows("hosts"), "host")
+    return [(row["host"], 1) for row in rows if row["status"] == "host_key_changed"]
+
+
+def _memory_near_limit(asked: Asked) -> Answer:
+    rows = newest(asked.rows("containers"), "host", "container")
+    most: dict[tuple[str, str], float] = {}
+    for row in rows:
+        if row["memory_percentage"] > 90:
+            key = row["host"], row["name"]
+            most[key] = max(most.get(key, 0), row["memory_percentage"])
+    return [(*key, value) for key, value in most.items()]
+
+
+def _vanished(asked: Asked) -> Answer:
+    states = asked.rows("states")
+    what = [(row["host"], row["service"] or row["name"]) for row in states]
+    found: dict[tuple[str, str], int] = defaultdict(int)
+    for row, mine in zip(states, what, strict=True):
+        later = [
+            other
+            for other, its in zip(states, what, strict=True)
+            if its == mine
+            and other["state"] != "vanished"
+            and other["timestamp"] >= row["timestamp"]
+        ]
+        if row["state"] == "vanished" and not later:
+            found[row["host"], row["name"]] += 1
+    return [(*key, count) for key, count in found.items()]
+
+
+def _restarting(asked: Asked) -> Answer:
+    there = [row for row in asked.rows("states") if row["state"] != "vanished"]
+    found = []
+    for (host, _), rows in grouped(there, lambda row: (row["host"], row["container"])).items():
+        counts = [row["restarts"] for row in rows]
+        if max(counts) - min(counts) >= 3:
+            found.append((host, rows[-1]["name"], max(counts) - min(counts)))
+    return found
+
+
+def _spool_grows(asked: Asked) -> Answer:
+    found = []
+    for name, rows in grouped(asked.rows("sweeps"), lambda row: row["name"]).items():
+        last = [row["spooled"] for row in rows[-3:]]
+        if len(last) == 3 and last[0] < last[1] < last[2]:
+            found.append((name, last[2]))
+    return found
+
+
+def _age_of_newest(table: str, one_host: bool) -> Truth:
+    def truth(asked: Asked) -> Answer:
+        rows = _here(asked, table) if one_host else asked.rows(table)
+        times = [row["timestamp"] for row in rows]
+        return [(asked.age(max(times)),)] if times else []
+
+    return truth
+
+
+_HOST_VARIABLES = {
+    "env": values("env", "hosts"),
+    "role": values("role", "hosts", "env"),
+    "host": values("host", "hosts", *LABELS),
+}
+
+
+def _variables(page: str) -> dict[tuple[str, str], Truth]:
+    return {(page, name): truth for name, truth in _HOST_VARIABLES.items()}
+
+
+TRUTHS: dict[tuple[str, str], Truth] = {
+    **_variables("fleet"),
+    **_variables("containers"),
+    **_variables("host"),
+    ("containers", "service"): values("service", "buckets", *LABELS, "host"),
+    ("containers", "container"): values("name", "buckets", *LABELS, "host", "service"),
+    ("fleet", "Redeploys"): _redeploys,
+    ("containers", "Redeploys"): lambda asked: _redeploys(asked, by_container=True),
+    ("host", "Redeploys"): lambda asked: _redeploys(asked, one_host=True),
+    ("fleet", "Hosts ok"): visits(lambda rows: sum(row["status"] == "ok" for row in rows)),
+    ("fleet", "Hosts not ok"): visits(lambda rows: sum(map(_failed, rows))),
+    ("fleet", "Hosts without data"): visits(
+        lambda rows: sum(row["containers"] == 0 for row in rows)
+    ),
+    ("fleet", "Containers"): visits(lambda rows: total(row["containers"] for row in rows)),
+    ("fleet", "Age of the newest sweep"): _age_of_newest("sweeps", False),
+    ("fleet", "Last sweep took"): last_of_jobs(lambda rows: max(row["elapsed"] for row in rows)),
+    ("fleet", "Failed visits"): lambda asked: [(_share(asked.of_hosts("hosts")),)],
+    ("fleet", "Rows in the spool"): last_of_jobs(lambda rows: sum(row["spooled"] for row in rows)),
+    ("fleet", "Hosts by status now"): _by_status_now,
+    ("fleet", "Hosts by status"): _by_status,
+    ("fleet", "Containers over time"): _containers_over_time,
+    ("fleet", "Hosts that are not ok"): _not_ok,
+    ("fleet", "Age of each host's newest sample"): _ages,
+    ("fleet", "Top containers by CPU"): top("cpu"),
+    ("fleet", "Top containers by memory"): top("memory_use"),
+    ("fleet", "Sweep duration"): jobs(lambda rows: max(row["elapsed"] for row in rows)),
+    ("fleet", "Share of failed visits"): lambda asked: [
+        (time, _share(rows))
+        for time, rows in grouped(
+            asked.of_hosts("hosts"), lambda row: floor(row["timestamp"], asked.span.step)
+        ).items()
+    ],
+    ("fleet", "Rows waiting in the spool"): jobs(lambda rows: rows[-1]["spooled"]),
+    ("containers", "CPU"): each("cpu"),
+    ("containers", "Memory, against its limit"): each("memory_use", "total_memory"),
+    ("containers", "Memory, in percent of its limit"): each("memory_percentage"),
+    ("containers", "Processes and threads"): each("pids"),
+    ("containers", "Network"): each("net_in_rate", "net_out_rate"),
+    ("containers", "Block devices"): each("block_in_rate", "block_out_rate"),
+    ("containers", "CPU by service"): summed("cpu"),
+    ("containers", "Memory by service"): summed("memory_use"),
+    ("containers", "Network by service"): summed("net_in_rate", "net_out_rate"),
+    ("containers", "Latest sample of each container"): _latest,
+    ("host", "Status"): here("hosts", "status"),
+    ("host", "Age of the newest visit"): _age_of_newest("hosts", True),
+    ("host", "Containers"): here("hosts", "containers"),
+    ("host", "CPUs"): here("nodes", "cpus"),
+    ("host", "Up since boot"): here("nodes", "uptime"),
+    ("host", "Clock ahead"): here("nodes", "clock_skew"),
+    ("host", "Status over time"): _status_strip,
+    ("host", "CPU of containers"): each("cpu", one_host=True),
+    ("host", "Memory of containers"): each("memory_use", one_host=True),
+    ("host", "Received by containers"): each("net_in_rate", one_host=True),
+    ("host", "Sent by containers"): each("net_out_rate", one_host=True),
+    ("host", "Read by containers"): each("block_in_rate", one_host=True),
+    ("host", "Written by containers"): each("block_out_rate", one_host=True),
+    ("host", "Load of the node"): node("load1", "load5", "load15", "cpus"),
+    ("host", "Memory of the node"): node("memory_available", "memory_total"),
+    ("host", "Pressure on the node"): node("cpu_pressure", "memory_pressure", "io_pressure"),
+    ("host", "Disks in use"): _disks_in_use,
+    ("host", "Read from and written to disks"): _disk_rates,
+    ("host", "Disks now"): _disks_now,
+    ("host", "State changes"): _state_changes,
+    ("alerts", "Host not ok for two sweeps"): _host_not_ok,
+    ("alerts", "No sweep for three intervals"): _no_sweep,
+    ("alerts", "Host key changed"): _key_changed,
+    ("alerts", "Memory over 90 % of its limit"): _memory_near_limit,
+    ("alerts", "Container vanished"): _vanished,
+    ("alerts", "Container keeps restarting"): _restarting,
+    ("alerts", "Spool grows"): _spool_grows,
+}
+
+ORDERED = {
+    ("fleet", "Top containers by CPU"),
+    ("fleet", "Top containers by memory"),
+    *((page, name) for page in ("fleet", "host", "containers") for name in (*LABELS, "host")),
+}
+
+assert INTERVAL.total_seconds() == ALERT_INTERVAL_S
