@@ -3,15 +3,16 @@ report, `make bench ARGS="race --hosts 200"` a part of it.
 
 python -m benchmarks [PART ...] [--hosts N,N] [--rounds 7] [--slow-rounds 2]
 
-Parts whose figures go into RESULTS.md: race, doors, crowd, dead, forks, memory, text, startup;
-`render` makes that page of the figures that there are. Parts that print theirs: visit, delivery,
-inventory.
+Parts whose figures go into RESULTS.md: race, doors, crowd, dead, forks, memory, dashboards, text,
+startup; `render` makes that page of the figures that there are. Parts that print theirs: visit,
+delivery, inventory.
 """
 
 import argparse
 import sys
 
 from benchmarks import delivery, inventory, results, visit
+from benchmarks.dashboards import answers
 from benchmarks.dead import beside_the_dead
 from benchmarks.measured import measured
 from benchmarks.memory import growth
@@ -21,7 +22,10 @@ from benchmarks.text import text_to_database
 from tests.lab.lab import PROJECT, Lab
 
 PRINTED = ("inventory", "visit", "delivery")
-KEPT = ("startup", "text", "race", "doors", "crowd", "dead", "forks", "memory", "render")
+KEPT = (
+    *("startup", "text", "race", "doors", "crowd", "dead", "forks", "memory", "dashboards"),
+    "render",
+)
 SIZES = "10,100,200,500,1000"
 FORKS = (50, 100, 200, 400, 1000)
 MEMORY = [(10, 10), (100, 10), (1000, 10), (10_000, 10), (10, 30), (100, 30), (1000, 30)]
@@ -72,6 +76,8 @@ def _run(part: str, lab: Lab, options: argparse.Namespace) -> None:  # noqa: PLR
             results.add("race", race(lab, 5000, rounds, names, delay_s=0.2), "5000")
         case "dead":
             results.add("dead", beside_the_dead(lab, 500, rounds))
+        case "dashboards":
+            results.add("dashboards", answers(lab, rounds))
         case "forks":
             found = []
             with one_of_ours(lab, 1000) as argv:

@@ -214,4 +214,37 @@ def _start(found: Mapping[str, float]) -> list[str]:
     return [*lines, *(f"| {name} | {seconds:.3f} |" for name, seconds in found.items()), ""]
 
 
-_PARTS = {"dead": _dead, "forks": _forks, "memory": _memory, "text": _text, "startup": _start}
+def _dashboards(found: Found) -> list[str]:
+    lines = [
+        "## Dashboards",
+        "",
+        f"{found['days']} days of {found['containers']:,} containers, a sweep each five minutes "
+        f"({found['rows']:,} rows): each question of the three dashboards, median of its rounds, "
+        "as QuestDB answers it over HTTP.",
+        "",
+        "| range | questions | median ms | slowest ms | which | over a second |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, one in found["ranges"].items():
+        lines.append(
+            f"| {name} | {one['questions']} | {one['median_ms']:.0f} | {one['slowest_ms']:.0f} "
+            f"| {one['slowest']} | {one['over_1s']} |"
+        )
+    view, table = found["views"]["view_ms"], found["views"]["table_ms"]
+    return [
+        *lines,
+        "",
+        f"CPU by service over all {found['days']} days: {view:.0f} ms from the view, "
+        f"{table:.0f} ms from the table itself.",
+        "",
+    ]
+
+
+_PARTS = {
+    "dashboards": _dashboards,
+    "dead": _dead,
+    "forks": _forks,
+    "memory": _memory,
+    "text": _text,
+    "startup": _start,
+}

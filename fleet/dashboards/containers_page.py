@@ -59,6 +59,7 @@ def _figures() -> list[Panel]:
             _each(memory="memory_percentage"),
             name=_ONE,
             most=100,
+            limits=((80, ORANGE), (90, RED)),
         ),
         lines(
             "Processes and threads",

@@ -195,6 +195,7 @@ def _disks() -> list[Panel]:
             name=mount,
             box=(8, 9),
             most=100,
+            limits=((80, ORANGE), (90, RED)),
         ),
         lines(
             "Read from and written to disks",

@@ -151,10 +151,12 @@ def lines(
     name: str,
     box: tuple[int, int] = (12, 9),
     stacked: bool = False,
-    least: float | None = 0,
     most: float | None = None,
+    limits: Sequence[tuple[float, str]] = (),
 ) -> timeseries.Panel:
-    """Time series. `name` is what a line is called, with `${__field.labels.…}`."""
+    """Time series. `name` is what a line is called, with `${__field.labels.…}`; `limits` are drawn
+    as dashed lines.
+    """
     panel = _begun(timeseries.Panel(), title, description, unit, box)
     for place, sql in enumerate(questions):
         panel.with_target(Query(sql, Format.TIME_SERIES, chr(ord("A") + place)))
@@ -163,10 +165,12 @@ def lines(
     panel.insert_nulls(_GAP)
     if stacked:
         panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL).group("A"))
-    if least is not None:
-        panel.min(least)
+    panel.min(0)
     if most is not None:
         panel.max(most)
+    if limits:
+        dashed = common.GraphThresholdsStyleConfig().mode(shapes.GraphThresholdsStyleMode.DASHED)
+        panel.thresholds(steps(*limits, good="transparent")).thresholds_style(dashed)
     legend = common.VizLegendOptions().display_mode(shapes.LegendDisplayMode.TABLE)
     legend.placement(shapes.LegendPlacement.BOTTOM).show_legend(True)
     panel.legend(legend.calcs(["lastNotNull", "mean", "max"]))
