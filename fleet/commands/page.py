@@ -111,7 +111,7 @@ def _check(out: str) -> None:
         raise UsageError(f"--out: expected the name of a file, or -, not {out!r}")
     if not os.path.isdir(folder):
         raise UsageError(f"--out: {out!r}: there is no folder {folder!r}; make it first")
-    if not os.access(folder, os.W_OK) and not _is_stream(out):
+    if not os.access(folder, os.W_OK, effective_ids=True) and not _is_stream(out):
         raise UsageError(f"--out: {out!r}: no right to write to {folder!r}; name another place")
 
 

@@ -1,10 +1,10 @@
 """Groups of charts → HTML, the table behind each, and the data that `page.js` draws by Plotly."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fleet.errors import spelled
-from fleet.page.facts import Chart, Facts, Group
+from fleet.page.facts import LINES_MAX, Chart, Facts, Group
 from fleet.page.span import Grid
 from fleet.page.write import counted, figure, minute, moment, short, text
 
@@ -23,22 +23,47 @@ def data(facts: Facts) -> dict[str, Any]:
         "since": round(facts.span.since.timestamp() * 1000),
         "until": round(facts.span.until.timestamp() * 1000),
         "charts": {
-            _place(number, place): {
-                "form": chart.form,
-                "lines": [
-                    {
-                        "name": spelled(line.label),
-                        "values": [short(value) for value in line.values],
-                        **({"hosts": line.hosts} if line.hosts else {}),
-                    }
-                    for line in chart.series
-                ],
-            }
+            _place(number, place): {"form": chart.form, "lines": _lines(chart, looks)}
             for number, group in enumerate(facts.groups)
-            for place, chart in enumerate(group.charts)
+            for place, (chart, looks) in enumerate(zip(group.charts, looks_of(group), strict=True))
             if chart.series
         },
     }
+
+
+def _lines(chart: Chart, looks: Sequence[int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": spelled(line.label),
+            "look": look,
+            "values": [short(value) for value in line.values],
+            **({"hosts": line.hosts} if line.hosts else {}),
+        }
+        for line, look in zip(chart.series, looks, strict=True)
+    ]
+
+
+def looks_of(group: Group) -> list[tuple[int, ...]]:
+    """The number of the look (colour and dashes) of every line: what has one name has one look in
+    all charts of a group, as long as no two lines of a chart would look the same.
+    """
+    kept: dict[str, int] = {}
+    found = []
+    for chart in group.charts:
+        labels = [line.label for line in chart.series]
+        taken: dict[str, int] = {}
+        for label in labels:
+            if label in kept and kept[label] not in taken.values():
+                taken[label] = kept[label]
+        for label in labels:
+            if label not in taken:
+                others = {*taken.values(), *kept.values()}
+                free = [look for look in range(LINES_MAX) if look not in others]
+                free += [look for look in range(LINES_MAX) if look not in taken.values()]
+                taken[label] = free[0]
+                kept.setdefault(label, free[0])
+        found.append(tuple(taken[label] for label in labels))
+    return found
 
 
 def _place(group: int, chart: int) -> str:

@@ -32,7 +32,8 @@ def _lines(facts: Facts, heading: Heading, plotly: str) -> Iterator[str]:
     yield (
         f'<p class="note">Hosts: {text(asked)}. Made at {moment(heading.made_at)} UTC by fleet '
         f"{text(heading.version)}. Every time on this page is UTC. Lines are means over "
-        f"{facts.grid.width.text}; a gap means that nothing is known, and never 0.</p></header>"
+        f"{lasting(facts.grid.width.seconds)}; a gap means that nothing is known, and never 0.</p>"
+        "</header>"
     )
     yield "<main>"
     for part in (parts.figures, parts.strips, parts.events, parts.tops):

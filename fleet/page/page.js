@@ -27,7 +27,7 @@
     const base = form === "percent" ? 10 : 2;
     let step = base ** Math.floor(Math.log(most / 4) / Math.log(base));
     for (const factor of base === 10 ? [1, 2, 5, 10] : [1, 2]) {
-      if (most / (step * factor) <= 5) { step *= factor; break; }
+      if (most / (step * factor) <= 6) { step *= factor; break; }
     }
     const values = [];
     for (let value = 0; value < most + step && values.length < 9; value += step) values.push(value);
@@ -49,7 +49,8 @@
     x: times,
     y: line.values,
     visible: !hidden.has(number),
-    line: {width: 1.75, color: colour(`--line-${number % 10}`), dash: number < 10 ? "solid" : "dot"},
+    line: {width: 1.75, color: colour(`--line-${line.look % 10}`),
+           dash: line.look < 10 ? "solid" : "dot"},
     marker: {size: line.values.map((_, place) => (alone(line.values, place) ? 5 : 0)), opacity: 1,
              line: {width: 0}},
     text: line.values.map((value, place) => value === null ? "" : escaped(line.name) + ": "
@@ -99,8 +100,8 @@
     chart.lines.forEach((line, number) => {
       const button = document.createElement("button");
       const mark = document.createElement("i");
-      mark.className = number < 10 ? "solid" : "dotted";
-      mark.style.color = `var(--line-${number % 10})`;
+      mark.className = line.look < 10 ? "solid" : "dotted";
+      mark.style.color = `var(--line-${line.look % 10})`;
       button.type = "button";
       button.append(mark, line.name);
       button.setAttribute("aria-pressed", "true");
@@ -116,7 +117,7 @@
 
   const again = () => { for (const id of drawn.keys()) draw(id); };
   const paper = (on) => {
-    if (printing === on) return;
+    if (printing && on) return;
     printing = on;
     root.toggleAttribute("data-print", on);
     if (on) Object.keys(data.charts).forEach(draw);

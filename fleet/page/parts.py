@@ -54,7 +54,7 @@ def strips(facts: Facts) -> Iterator[str]:
     grid = facts.grid
     yield '<section class="card hosts"><h2>Hosts over time</h2>'
     yield (
-        f'<p class="note">Worst first; the worst status in each {grid.width.text}. '
+        f'<p class="note">Worst first; the worst status in each {lasting(grid.width.seconds)}. '
         "A place without colour: no data.</p>"
     )
     yield from _legend(facts)

@@ -81,7 +81,7 @@ def groups(archive: Archive, grid: Grid) -> tuple[tuple[Group, ...], int]:
 
 _SUMS = (
     "Sums over containers: of each the mean in a bucket, then the sum of these. Containers whose "
-    "figure is not known are not in it."
+    "figure is not known are not in it, nor are hosts without data."
 )
 
 

@@ -68,8 +68,10 @@ def inside_script(value: Any) -> str:
 
 
 def short(value: float | None) -> float | int | None:
-    """A figure for a chart, to six digits; what is not finite is not known."""
+    """A figure for a chart: whole where it is large, else to six digits; what is not finite is not
+    known.
+    """
     if value is None or not math.isfinite(value):
         return None
-    rounded = float(f"{value:.6g}")
-    return int(rounded) if rounded.is_integer() else rounded
+    rounded = float(f"{value:.6g}") if abs(value) < 1e5 else round(value)
+    return int(rounded) if rounded == int(rounded) else rounded

@@ -43,7 +43,7 @@ def store(questdb: QuestDB, schema: Schema, *batches: Rows) -> None:
 
 def shop(schema: Schema, until: datetime) -> list[Rows]:
     """A day of a small shop, swept every five minutes: a leak that ends in a kill, a burst of
-    traffic at noon, a node that is away for hours, and half an hour without any sweep.
+    traffic, a node that is away for hours and then for good, half an hour without any sweep.
     """
     since = until - timedelta(days=1)
     hosts: list[dict[str, Cell]] = []
@@ -54,7 +54,7 @@ def shop(schema: Schema, until: datetime) -> list[Rows]:
             continue
         for place, host in enumerate(("cache1", "db1", "web1", "web2", "web3")):
             row: dict[str, Cell] = {"host": host, "status": "ok", "timestamp": at}
-            if host == "web3" and 150 <= step < 190:
+            if host == "web3" and (150 <= step < 190 or step >= 270):
                 row |= {"status": "unreachable", "phase": "connect"}
                 row["detail"] = "10.0.0.13 port 22: Connection timed out"
             elif host == "db1" and step in (40, 41, 230):
