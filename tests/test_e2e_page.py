@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fleet.schema import create_statement
 from fleet.tables import Cell, Schema
 from tests.command import fleet
 from tests.lab import history
@@ -122,7 +123,7 @@ def _states() -> list[dict[str, Cell]]:
 @pytest.fixture(scope="module")
 def page(questdb: QuestDB, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page about what is known."""
-    schema = fresh("page_of_module")
+    schema = fresh()
     history.store(questdb, schema, *known(schema))
     file = tmp_path_factory.mktemp("page") / "report.html"
     done = told(questdb, schema, file, "--title", IMAGE)
@@ -348,6 +349,35 @@ def test_patterns_choose_the_hosts(questdb: QuestDB, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("fleet: nothing to report on: these hosts have no rows in t_")
     assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", ["TIMESTAMP", "TIMESTAMP_NS"])
+def test_a_timer_that_drifts_leaves_no_false_gap(
+    questdb: QuestDB, kind: str, tmp_path: Path
+) -> None:
+    """Sweeps that are 303 s apart pass over a bucket of 5 minutes now and then: it is made wider,
+    and only the sweeps that are missing are a gap. Tables of nanoseconds are read as well.
+    """
+    schema = fresh()
+    for table in schema.tables:
+        statement = create_statement(table)
+        questdb.sql(statement.replace('"timestamp" TIMESTAMP,', f'"timestamp" {kind},'))
+    times = [SINCE + timedelta(seconds=250 + 303 * step) for step in range(23)]
+    times = [at for step, at in enumerate(times) if not 10 <= step < 15]
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, [visit("web1", at) for at in times]),
+        history.rows(schema.containers, [sample("web1", "app", at, 5.0) for at in times]),
+    )
+    done = told(questdb, schema, tmp_path / "r.html")
+    assert done.returncode == 0, done.stderr
+    page = Parsed((tmp_path / "r.html").read_text())
+    assert "usually 5 min 3 s apart" in page.texts
+    data = json.loads(page.scripts[0])
+    assert data["width"] == 600_000
+    (line,) = data["charts"]["chart-1-0"]["lines"]
+    assert line["values"] == [5] * 5 + [None] * 2 + [5] * 5
 
 
 def test_nothing_to_report_on(questdb: QuestDB, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 from datetime import UTC, datetime
 from typing import Any
 
@@ -141,6 +140,8 @@ def _write(out: str, page: bytes) -> None:
 
 
 def _replace(target: str, page: bytes) -> None:
+    import tempfile
+
     handle, aside = tempfile.mkstemp(prefix=".fleet-report-", dir=os.path.dirname(target))
     try:
         with open(handle, "wb") as file:

@@ -8,11 +8,12 @@ from fleet.page import events, series
 from fleet.page.archive import Archive, bucket, in_parts, listed, time_of
 from fleet.page.facts import MAINTENANCE, OK, STRIPS_MAX, Facts, Gap, Host, Strip
 from fleet.page.span import JITTER, Grid, Width, grid_of, usual_interval_s, width_of, widths_for
+from fleet.questdb_http import Record
 from fleet.status import Status
 
 _INTERVALS_MAX = 20_000
-_STATUSES_EACH = 3
-"""Statuses that a host has in one bucket, at most, as a rule."""
+_HOSTS_AT_ONCE = 8_000
+"""Their rows are less than the client takes of one answer."""
 
 
 def ask(archive: Archive, wanted: Sequence[str] | None = None) -> Facts | None:
@@ -59,12 +60,18 @@ def _worst_first(host: Host) -> tuple[bool, float, str]:
 
 
 def _hosts(archive: Archive) -> list[Host]:
-    rows = archive.ask(
-        "SELECT host, last(status) now, last(maintenance) away, last(containers) containers, "
-        "max(timestamp) newest, sum(CASE WHEN maintenance THEN 0 ELSE 1 END) visits, "
-        f"sum(CASE WHEN maintenance OR status = '{OK}' THEN 0 ELSE 1 END) failed "
-        f"{archive.rows(archive.schema.hosts, 'host IS NOT NULL')} GROUP BY host"
-    )
+    rows: list[Record] = []
+    more = True
+    while more:
+        part = archive.ask(
+            "SELECT host, last(status) now, last(maintenance) away, last(containers) containers, "
+            "max(timestamp) newest, sum(CASE WHEN maintenance THEN 0 ELSE 1 END) visits, "
+            f"sum(CASE WHEN maintenance OR status = '{OK}' THEN 0 ELSE 1 END) failed "
+            f"{archive.rows(archive.schema.hosts, 'host IS NOT NULL')} GROUP BY host "
+            f"ORDER BY host LIMIT {len(rows)}, {len(rows) + _HOSTS_AT_ONCE}"
+        )
+        rows += part
+        more = len(part) == _HOSTS_AT_ONCE
     return [
         Host(
             row["host"],
@@ -132,22 +139,21 @@ def _strips(archive: Archive, grid: Grid, hosts: Sequence[Host]) -> Iterable[Str
     cells: dict[str, dict[int, str]] = {}
     troubles: dict[str, tuple[str, datetime]] = {}
     names = [host.name for host in hosts if host.newest is not None]
-    for part in in_parts(names, grid.count * _STATUSES_EACH):
+    for part in in_parts(names, grid.count):
         here = replace(archive, hosts=f"host IN ({listed(part)})")
         for row in here.ask(
-            f"SELECT host, {bucket(grid)}, status, maintenance "
-            f"{here.rows(archive.schema.hosts)} GROUP BY host, b, status, maintenance"
+            f"SELECT host, {bucket(grid)}, max({_BADNESS}) badness, "
+            f"max(CASE WHEN {_BADNESS} = {len(_MILD)} THEN status END) failure "
+            f"{here.rows(archive.schema.hosts)} GROUP BY host, b"
         ):
-            of_host = cells.setdefault(row["host"], {})
-            place = grid.place(time_of(row["b"]))
-            status = row["status"] or "?"
-            shown = MAINTENANCE if row["maintenance"] and status != OK else status
-            of_host[place] = max(of_host.get(place, OK), shown, key=_severity)
-    for part in in_parts(names, 30):  # a detail has 500 characters at the most
+            place, badness = grid.place(time_of(row["b"])), row["badness"]
+            shown = _MILD[badness] if badness < len(_MILD) else row["failure"] or "?"
+            cells.setdefault(row["host"], {})[place] = shown
+    for part in in_parts(names, _DETAIL_ROWS):
         here = replace(archive, hosts=f"host IN ({listed(part)})")
+        not_ok = f"status <> '{OK}'"
         for row in here.ask(
-            "SELECT host, status, detail, timestamp "
-            f"{here.rows(archive.schema.hosts, f'''status <> '{OK}' ''')} "
+            f"SELECT host, status, detail, timestamp {here.rows(archive.schema.hosts, not_ok)} "
             "LATEST ON timestamp PARTITION BY host"
         ):
             said = f"{row['status']}: {row['detail']}" if row["detail"] else row["status"]
@@ -158,7 +164,11 @@ def _strips(archive: Archive, grid: Grid, hosts: Sequence[Host]) -> Iterable[Str
         yield Strip(host, tuple(of_host.get(n) for n in range(grid.count)), trouble, at)
 
 
-def _severity(status: str) -> tuple[int, str]:
-    """Of two statuses in one bucket the worse is shown: a failure, then what was half well."""
-    order = (OK, MAINTENANCE, Status.PARTIAL.value)
-    return (order.index(status) if status in order else len(order), status)
+_MILD = (OK, MAINTENANCE, Status.PARTIAL.value)
+"""Of several statuses in one bucket the worse is shown: any other, then the last of these."""
+_BADNESS = (
+    f"CASE WHEN status = '{OK}' THEN 0 WHEN maintenance THEN 1 "
+    f"WHEN status = '{Status.PARTIAL.value}' THEN 2 ELSE 3 END"
+)
+_DETAIL_ROWS = 30
+"""A detail, of 500 characters at the most, takes no more room than so many rows."""

@@ -5,6 +5,7 @@
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const print = matchMedia("print");
+  const coarse = matchMedia("(pointer: coarse)");
   const times = Array.from({length: data.count}, (_, place) =>
     new Date(data.first + place * data.width).toISOString().slice(0, 19));
   const drawn = new Map();
@@ -58,8 +59,9 @@
     hovertemplate: "%{text}<br>%{x|%Y-%m-%d %H:%M:%S} UTC<extra></extra>",
   }));
 
-  const layout = (chart, place) => {
-    const most = Math.max(...chart.lines.flatMap((line) => line.values), 0) || 1;
+  const layout = (chart, place, hidden) => {
+    const seen = chart.lines.filter((_, number) => !hidden.has(number));
+    const most = Math.max(...seen.flatMap((line) => line.values), 0) || 1;
     const text = colour("--muted"), grid = colour("--rule");
     const marks = ticks(most, chart.form);
     return {
@@ -73,7 +75,8 @@
       showlegend: false,
       hovermode: "closest",
       hoverlabel: {bgcolor: colour("--card"), bordercolor: grid, font: {color: colour("--text")}},
-      dragmode: "zoom",
+      dragmode: coarse.matches ? false : "zoom",  // a finger scrolls the page
+      uirevision: "kept",  // what a reader has zoomed to
       xaxis: {type: "date", range: [data.since, data.until].map((ms) => new Date(ms).toISOString()
         .slice(0, 19)), gridcolor: grid, linecolor: grid, zeroline: false, nticks: 5},
       yaxis: {range: [0, most * 1.06], fixedrange: true, gridcolor: grid, zerolinecolor: grid,
@@ -92,7 +95,8 @@
       drawn.set(id, new Set());
       legend(id, chart);
     }
-    Plotly.react(place, traces(chart, drawn.get(id)), layout(chart, place), settings);
+    Plotly.react(place, traces(chart, drawn.get(id)), layout(chart, place, drawn.get(id)),
+                 settings);
   };
 
   const legend = (id, chart) => {
