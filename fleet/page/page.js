@@ -67,7 +67,7 @@
     return {
       autosize: !printing,
       ...(printing ? {width: Math.min(place.clientWidth || 660, 660)} : {}),
-      height: 230,
+      height: printing ? 190 : 230,
       margin: {l: 74, r: 8, t: 8, b: 34},
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
@@ -78,7 +78,8 @@
       dragmode: coarse.matches ? false : "zoom",  // a finger scrolls the page
       uirevision: "kept",  // what a reader has zoomed to
       xaxis: {type: "date", range: [data.since, data.until].map((ms) => new Date(ms).toISOString()
-        .slice(0, 19)), gridcolor: grid, linecolor: grid, zeroline: false, nticks: 5},
+        .slice(0, 19)), gridcolor: grid, linecolor: grid, zeroline: false, tickangle: 0,
+        nticks: place.clientWidth < 450 ? 3 : 6},
       yaxis: {range: [0, most * 1.06], fixedrange: true, gridcolor: grid, zerolinecolor: grid,
               ...marks},
     };
@@ -86,7 +87,8 @@
 
   const settings = {
     responsive: true, displaylogo: false, showTips: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
+    displayModeBar: coarse.matches ? false : "hover",  // it would hide lines
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   };
 
   const draw = (id) => {
