@@ -6,7 +6,7 @@ SETUP := sh tests/lab/setup.sh
 ROOT := $(shell test "$$(id -u)" = 0 || echo sudo env "PATH=$$PATH" PYTHONDONTWRITEBYTECODE=1)
 OURS := .lab .pytest_cache .hypothesis
 
-.PHONY: demo test test-cgroup2 chaos check bench fuzz clean
+.PHONY: demo test test-cgroup2 chaos check bench fuzz pictures clean
 
 demo:  ## real rows of real containers, through real SSH, in a real QuestDB
 	@$(SETUP) demo .demo/venv
@@ -38,6 +38,10 @@ bench:  ## fleet beside others, all of it some hours: benchmarks/RESULTS.md; ARG
 fuzz:  ## a million lines of docker stats
 	@$(SETUP) check .venv
 	$(PYTHON) -m tests.sources.fuzz_docker --count 1000000
+
+pictures:  ## those of the documentation, anew
+	@$(SETUP) test .venv
+	@$(ROOT) $(PYTHON) -m tests.lab.screenshots
 
 clean:  ## everything that the targets made here
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.lab.ledger .lab .demo; fi

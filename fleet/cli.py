@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fleet import __version__, options
-from fleet.commands import authorize, check, dashboards, hosts, schema, spool, trust, units
+from fleet.commands import (
+    authorize,
+    check,
+    dashboards,
+    hosts,
+    page,
+    schema,
+    spool,
+    trust,
+    units,
+)
 from fleet.errors import FleetError, UsageError
 from fleet.exits import (
     EXIT_INTERRUPTED,
@@ -187,7 +197,7 @@ def _snapshot(
     return _finish(outcome, settings, shown=form == "table" and printed.complaint is None)
 
 
-for _command in (check, hosts, trust, authorize, schema, spool, units, dashboards):
+for _command in (check, hosts, trust, authorize, page, schema, spool, units, dashboards):
     _fleet.add_command(_command.command)
 
 

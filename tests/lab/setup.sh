@@ -46,6 +46,11 @@ engine_answers() {
 # need PROGRAM PACKAGE
 need() { has "$1" || missing="$missing $2"; }
 
+# Pages are looked at in it; any of its three names will do.
+need_chromium() {
+    has chromium || has chromium-browser || has google-chrome || missing="$missing chromium"
+}
+
 need_docker() {
     need dockerd docker.io
     if ! has docker && apt-cache show docker-cli >/dev/null 2>&1; then
@@ -85,6 +90,7 @@ find_missing() {
         return
     fi
     need_docker
+    [ "$target" != test ] || need_chromium
     need busybox busybox-static
     need systemd-analyze systemd
     need faketime faketime

@@ -1,0 +1,114 @@
+"""QuestDB as a page asks it: ranges, hosts and texts in SQL, answers of bounded size."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote_plus
+
+from fleet.errors import UsageError
+from fleet.page.span import Grid, Span
+from fleet.questdb_http import Client, Record
+from fleet.tables import Schema, Table
+
+LIST_MAX_BYTES = 20_000
+"""Of a list of hosts in a question's address: QuestDB takes 32 KiB of it in all."""
+ANSWER_BYTES = 3_000_000
+"""What an answer may have at the most, by our count: less than the client takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The tables, the range, and the hosts that are asked about (`hosts`, an SQL condition; empty
+    for all).
+    """
+
+    client: Client
+    schema: Schema
+    span: Span
+    hosts: str = ""
+
+    def only(self, names: Iterable[str], others: Iterable[str]) -> "Archive":
+        """The same for some hosts only; `others` are those that have rows as well."""
+        chosen, rest = listed(names), listed(others)
+        if not rest:
+            return replace(self, hosts="")
+        if min(len(quote_plus(chosen)), len(quote_plus(rest))) > LIST_MAX_BYTES:
+            raise UsageError(
+                "the patterns mean more hosts than one question to QuestDB can name; fewer can be "
+                "asked about, or nearly all"
+            )
+        shorter = len(chosen) <= len(rest)
+        condition = f"host IN ({chosen})" if shorter else f"host NOT IN ({rest})"
+        return replace(self, hosts=condition)
+
+    def ask(self, sql: str) -> list[Record]:
+        """The rows of a question."""
+        return self.client.query(sql)
+
+    def rows(self, table: Table[Any], *conditions: str, since: datetime | None = None) -> str:
+        """`FROM` and `WHERE` for the rows of a table in the range that fulfil the conditions."""
+        within = (
+            f"timestamp >= {time(since or self.span.since)}",
+            f"timestamp < {time(self.span.until)}",
+        )
+        asked = [*within, *((self.hosts,) if self.hosts else ()), *conditions]
+        return f"FROM {identifier(table.name)} WHERE {' AND '.join(asked)}"
+
+    def require(self, *tables: Table[Any]) -> None:
+        """Raise `UsageError` for a table or a column that is not there."""
+        there = {row["table_name"].lower() for row in self.ask("SELECT table_name FROM tables()")}
+        for table in tables:
+            cure = "`fleet schema --apply` makes it, as collect does"
+            if table.name.lower() not in there:
+                raise UsageError(f"QuestDB has no table {table.name!r}: {cure}")
+            shown = self.ask(f"SHOW COLUMNS FROM {identifier(table.name)}")
+            columns = {row["column"].lower() for row in shown}
+            lacking = [one.name for one in table.columns if one.name.lower() not in columns]
+            if lacking:
+                raise UsageError(f"{table.name!r} has no column {lacking[0]!r}: {cure}")
+
+
+def text(value: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """The name of a table or a column as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def time(at: datetime) -> str:
+    """A time as SQL writes it."""
+    return f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}'"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Texts for `IN (…)`."""
+    return ",".join(text(name) for name in names)
+
+
+def time_of(said: str) -> datetime:
+    """A time as QuestDB says it, to the microsecond."""
+    return datetime.fromisoformat(said[:26].rstrip("Z") + "+00:00")
+
+
+def bucket(grid: Grid) -> str:
+    """The start of the bucket of a row, as the column `b`."""
+    return f"timestamp_floor('{grid.width.text}', timestamp) b"
+
+
+def in_parts(names: Sequence[str], rows_each: int) -> Iterator[list[str]]:
+    """Names in parts, each so small that an answer of `rows_each` rows for each fits."""
+    part: list[str] = []
+    size = 0
+    for name in names:
+        cost = rows_each * (120 + 6 * len(name))
+        if part and (size + cost > ANSWER_BYTES or len(quote_plus(listed(part))) > LIST_MAX_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(name)
+        size += cost
+    if part:
+        yield part

@@ -1,0 +1,174 @@
+"""QuestDB → the facts of a page: hosts, their strips, the totals; the rest by its neighbours."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from fleet.page import events, series
+from fleet.page.archive import Archive, bucket, in_parts, listed, time_of
+from fleet.page.facts import MAINTENANCE, OK, STRIPS_MAX, Facts, Gap, Host, Strip
+from fleet.page.span import JITTER, Grid, Width, grid_of, usual_interval_s, width_of, widths_for
+from fleet.questdb_http import Record
+from fleet.status import Status
+
+_INTERVALS_MAX = 20_000
+_HOSTS_AT_ONCE = 8_000
+"""Their rows are less than the client takes of one answer."""
+
+
+def ask(archive: Archive, wanted: Sequence[str] | None = None) -> Facts | None:
+    """All facts about the `wanted` hosts, or about all that have rows in the range; None where
+    none of them has any.
+    """
+    schema = archive.schema
+    archive.require(schema.hosts, schema.containers, schema.states)
+    found = _hosts(archive)
+    if wanted is not None:
+        names = set(wanted)
+        archive = archive.only(
+            [host.name for host in found if host.name in names],
+            [host.name for host in found if host.name not in names],
+        )
+        found = [host for host in found if host.name in names]
+    if not found:
+        return None
+    silent = () if wanted is None else set(wanted) - {host.name for host in found}
+    hosts = sorted([*found, *map(Host, silent)], key=_worst_first)
+    interval_s, width = _width(archive)
+    grid = grid_of(archive.span, width)
+    happened, count = events.ask(archive)
+    groups, hosts_left_out = series.groups(archive, grid)
+    return Facts(
+        span=archive.span,
+        grid=grid,
+        interval_s=interval_s,
+        hosts=tuple(hosts),
+        strips=tuple(_strips(archive, grid, hosts[:STRIPS_MAX])),
+        sweeps=_sweeps(archive),
+        containers=series.container_count(archive, "host IS NOT NULL"),
+        gap=_gap(archive),
+        tops=series.tops(archive),
+        events=happened,
+        event_count=count,
+        groups=groups,
+        hosts_left_out=hosts_left_out,
+    )
+
+
+def _worst_first(host: Host) -> tuple[bool, float, str]:
+    return (host.well or host.maintenance, -host.share, host.name)
+
+
+def _hosts(archive: Archive) -> list[Host]:
+    rows: list[Record] = []
+    more = True
+    while more:
+        part = archive.ask(
+            "SELECT host, last(status) now, last(maintenance) away, last(containers) containers, "
+            "max(timestamp) newest, sum(CASE WHEN maintenance THEN 0 ELSE 1 END) visits, "
+            f"sum(CASE WHEN maintenance OR status = '{OK}' THEN 0 ELSE 1 END) failed "
+            f"{archive.rows(archive.schema.hosts, 'host IS NOT NULL')} GROUP BY host "
+            f"ORDER BY host LIMIT {len(rows)}, {len(rows) + _HOSTS_AT_ONCE}"
+        )
+        rows += part
+        more = len(part) == _HOSTS_AT_ONCE
+    return [
+        Host(
+            row["host"],
+            row["now"],
+            row["away"],
+            int(row["containers"] or 0),
+            time_of(row["newest"]),
+            row["visits"],
+            row["failed"],
+        )
+        for row in rows
+    ]
+
+
+def _intervals(archive: Archive) -> str:
+    """Visits, each with the seconds `s` since 1970, and `d` since the one before of its host."""
+    return (
+        "(SELECT s, s - lag(s) OVER (PARTITION BY host ORDER BY timestamp) d FROM "
+        "(SELECT timestamp, host, cast(timestamp AS TIMESTAMP)::long / 1000000.0 s "
+        f"{archive.rows(archive.schema.hosts)}))"
+    )
+
+
+def _width(archive: Archive) -> tuple[float, Width]:
+    """The usual time between two visits of a host, and the width of buckets that goes with it."""
+    visits = _intervals(archive)
+    rows = archive.ask(
+        f"SELECT round(d, 0) d, count() n FROM {visits} WHERE d IS NOT NULL "
+        f"GROUP BY d ORDER BY n DESC, d LIMIT {_INTERVALS_MAX}"
+    )
+    interval_s = usual_interval_s({row["d"]: row["n"] for row in rows})
+    widths = widths_for(archive.span, interval_s)
+    counts = ", ".join(
+        f"sum(CASE WHEN floor(s / {width.seconds}) - floor((s - d) / {width.seconds}) > 1 "
+        f"THEN 1 ELSE 0 END) w{place}"
+        for place, width in enumerate(widths)
+    )
+    (holes,) = archive.ask(f"SELECT {counts} FROM {visits} WHERE d <= {interval_s * JITTER}")
+    return interval_s, width_of(widths, [holes[f"w{n}"] or 0 for n in range(len(widths))])
+
+
+def _sweeps(archive: Archive) -> int:
+    (row,) = archive.ask(f"SELECT count_distinct(timestamp) n {archive.rows(archive.schema.hosts)}")
+    return int(row["n"])
+
+
+def _gap(archive: Archive) -> Gap:
+    """The longest time without a sweep, the two ends of the range among them."""
+    rows = archive.rows(archive.schema.hosts)
+    between = archive.ask(
+        "SELECT timestamp, before FROM (SELECT timestamp, lag(timestamp) OVER (ORDER BY timestamp)"
+        f" before FROM (SELECT DISTINCT timestamp {rows} ORDER BY timestamp)) "
+        "WHERE before IS NOT NULL ORDER BY timestamp - before DESC, timestamp LIMIT 1"
+    )
+    (ends,) = archive.ask(f"SELECT min(timestamp) first, max(timestamp) last {rows}")
+    gaps = [
+        Gap(archive.span.since, time_of(ends["first"])),
+        *(Gap(time_of(row["before"]), time_of(row["timestamp"])) for row in between),
+        Gap(time_of(ends["last"]), archive.span.until),
+    ]
+    return max(gaps, key=lambda gap: gap.seconds)
+
+
+def _strips(archive: Archive, grid: Grid, hosts: Sequence[Host]) -> Iterable[Strip]:
+    cells: dict[str, dict[int, str]] = {}
+    troubles: dict[str, tuple[str, datetime]] = {}
+    names = [host.name for host in hosts if host.newest is not None]
+    for part in in_parts(names, grid.count):
+        here = replace(archive, hosts=f"host IN ({listed(part)})")
+        for row in here.ask(
+            f"SELECT host, {bucket(grid)}, max({_BADNESS}) badness, "
+            f"max(CASE WHEN {_BADNESS} = {len(_MILD)} THEN status END) failure "
+            f"{here.rows(archive.schema.hosts)} GROUP BY host, b"
+        ):
+            place, badness = grid.place(time_of(row["b"])), row["badness"]
+            shown = _MILD[badness] if badness < len(_MILD) else row["failure"] or "?"
+            cells.setdefault(row["host"], {})[place] = shown
+    for part in in_parts(names, _DETAIL_ROWS):
+        here = replace(archive, hosts=f"host IN ({listed(part)})")
+        not_ok = f"status <> '{OK}'"
+        for row in here.ask(
+            f"SELECT host, status, detail, timestamp {here.rows(archive.schema.hosts, not_ok)} "
+            "LATEST ON timestamp PARTITION BY host"
+        ):
+            said = f"{row['status']}: {row['detail']}" if row["detail"] else row["status"]
+            troubles[row["host"]] = (said, time_of(row["timestamp"]))
+    for host in hosts:
+        of_host = cells.get(host.name, {})
+        trouble, at = troubles.get(host.name, (None, None))
+        yield Strip(host, tuple(of_host.get(n) for n in range(grid.count)), trouble, at)
+
+
+_MILD = (OK, MAINTENANCE, Status.PARTIAL.value)
+"""Of several statuses in one bucket the worse is shown: any other, then the last of these."""
+_BADNESS = (
+    f"CASE WHEN status = '{OK}' THEN 0 WHEN maintenance THEN 1 "
+    f"WHEN status = '{Status.PARTIAL.value}' THEN 2 ELSE 3 END"
+)
+_DETAIL_ROWS = 30
+"""A detail, of 500 characters at the most, takes no more room than so many rows."""

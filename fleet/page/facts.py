@@ -1,0 +1,185 @@
+"""What a page tells, as values: what was asked of QuestDB, and nothing of HTML."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleet.page.span import Grid, Span
+
+OK = "ok"
+MAINTENANCE = "maintenance"
+
+STRIPS_MAX = 200
+LINES_MAX = 20
+DETAILED_MAX = 10
+TOP_MAX = 10
+EVENTS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure of `containerStats`: its SQL, its name for people, and how it is written
+    (`percent`, `bytes` or `rate`).
+    """
+
+    sql: str
+    title: str
+    form: str
+
+
+METRICS = (
+    Metric("cpu", "CPU", "percent"),
+    Metric("memory_use", "Memory", "bytes"),
+    Metric("net_in_rate", "Network in", "rate"),
+    Metric("net_out_rate", "Network out", "rate"),
+    Metric("block_in_rate", "Block in", "rate"),
+    Metric("block_out_rate", "Block out", "rate"),
+)
+TOPS = (
+    Metric("cpu", "CPU", "percent"),
+    Metric("memory_use", "Memory", "bytes"),
+    Metric("memory_percentage", "Memory, of its limit", "percent"),
+    Metric("net_in_rate + net_out_rate", "Network, in and out", "rate"),
+    Metric("block_in_rate + block_out_rate", "Block, in and out", "rate"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host's visits in the range: the status of the newest one (None: there was none), how many
+    there were and how many failed, maintenance apart.
+    """
+
+    name: str
+    now: str | None = None
+    maintenance: bool = False
+    containers: int = 0
+    newest: datetime | None = None
+    visits: int = 0
+    failed: int = 0
+
+    @property
+    def well(self) -> bool:
+        """Whether its newest visit was."""
+        return self.now == OK
+
+    @property
+    def share(self) -> float:
+        """Of its visits, those that failed; 0 to 1."""
+        return self.failed / self.visits if self.visits else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A host over time: the worst status in each bucket, None where there is no data, and what
+    went wrong last.
+    """
+
+    host: Host
+    cells: tuple[str | None, ...]
+    trouble: str | None = None
+    trouble_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time without any sweep."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return (self.until - self.since).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A container of a top table."""
+
+    host: str
+    container: str
+    name: str
+    mean: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The containers with the highest mean of a figure, and of how many they are."""
+
+    metric: Metric
+    rows: tuple[Ranked, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What became of a container: when that was seen, and what, in words; `grave` or not."""
+
+    at: datetime
+    host: str
+    container: str
+    name: str
+    what: str
+    grave: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line: a value for each bucket, None where there is none. `hosts` counts the hosts in a
+    sum, bucket by bucket.
+    """
+
+    label: str
+    values: tuple[float | None, ...]
+    hosts: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Some lines of one figure, and how many more there would have been."""
+
+    title: str
+    form: str
+    series: tuple[Series, ...]
+    left_out: int
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Charts under one heading."""
+
+    title: str
+    note: str
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that stands on a page."""
+
+    span: Span
+    grid: Grid
+    interval_s: float
+    hosts: tuple[Host, ...]
+    strips: tuple[Strip, ...]
+    sweeps: int
+    containers: int
+    gap: Gap
+    tops: tuple[Top, ...]
+    events: tuple[Event, ...]
+    event_count: int
+    groups: tuple[Group, ...]
+    hosts_left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What stands above a page: its title, what was asked for, and by whom it was made when."""
+
+    title: str
+    patterns: tuple[str, ...]
+    made_at: datetime
+    version: str
