@@ -144,6 +144,8 @@ def _over_time() -> list[Panel]:
                 "The status of each host's newest visit; those in maintenance as well.",
                 "short",
                 f"{_newest('status, count() AS hosts')} ORDER BY hosts DESC, status",
+                "status",
+                "hosts",
                 box=(6, 9),
             )
         ),

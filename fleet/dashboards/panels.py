@@ -33,7 +33,7 @@ STATUS_COLOURS = {
     "host_key_changed": "dark-red",
     "host_key_unknown": "dark-orange",
 }
-"""Of statuses; any other is red."""
+"""Of statuses; any other has one of Grafana's in a chart, and is red in a table."""
 
 Value = tuple[str, Any]
 Panel = cog.Builder[model.Panel]
@@ -90,9 +90,11 @@ def steps(*limits: tuple[float, str], good: str = GREEN) -> dashboard.Thresholds
 
 
 def status_overrides(panel: AnyPanel) -> AnyPanel:
-    """The colour of each status, where a field or a value is named for one."""
+    """The colour of each status, where a series is of one. Grafana looks for names before ours:
+    `hosts ok`, or the labels whole.
+    """
     for status, colour in STATUS_COLOURS.items():
-        panel.override_by_name(status, [colour_of(colour)])
+        panel.override_by_regexp(rf"/\b{status}\b/", [colour_of(colour)])
     return panel
 
 
@@ -198,14 +200,27 @@ def figure(
 
 
 def bars(
-    title: str, description: str, unit: str, sql: str, box: tuple[int, int] = (6, 8)
+    title: str,
+    description: str,
+    unit: str,
+    sql: str,
+    text: str,
+    number: str,
+    box: tuple[int, int] = (6, 8),
 ) -> bargauge.Panel:
-    """A bar for each row: its text, and its number."""
+    """A bar for each row, named for its column `text`, as long as its column `number` says."""
     panel = _begun(bargauge.Panel(), title, description, unit, box)
-    panel.with_target(Query(sql, Format.TABLE))
+    panel.with_target(Query(sql, Format.TABLE)).thresholds(steps(good=BLUE)).min(0)
+    fields = [
+        {"fieldName": text, "handlerKey": "field.name"},
+        {"fieldName": number, "handlerKey": "field.value"},
+    ]
+    panel.with_transformation(
+        model.DataTransformerConfig(id_val="rowsToFields", options={"mappings": fields})
+    )
     panel.orientation(shapes.VizOrientation.HORIZONTAL)
-    panel.display_mode(shapes.BarGaugeDisplayMode.BASIC).min(0)
-    return panel.reduce_options(common.ReduceDataOptions().values(True).calcs([]))
+    panel.display_mode(shapes.BarGaugeDisplayMode.BASIC)
+    return panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
 
 
 def rows(
