@@ -6,7 +6,7 @@ SETUP := sh tests/lab/setup.sh
 ROOT := $(shell test "$$(id -u)" = 0 || echo sudo env "PATH=$$PATH" PYTHONDONTWRITEBYTECODE=1)
 OURS := .lab .pytest_cache .hypothesis
 
-.PHONY: demo test test-cgroup2 chaos check bench fuzz clean
+.PHONY: demo test test-cgroup2 chaos check docs bench fuzz clean
 
 demo:  ## real rows of real containers, through real SSH, in a real QuestDB
 	@$(SETUP) demo .demo/venv
@@ -24,12 +24,17 @@ chaos:  ## 200 runs among kills, freezes and power cuts; ARGS="--runs 20 --seed 
 	@$(SETUP) test .venv
 	@exec $(ROOT) $(PYTHON) -m tests.chaos $(ARGS)
 
-check:  ## lint, format, types, packaging
+check:  ## lint, format, types, packaging, the manual's links
 	@$(SETUP) check .venv
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy -p fleet -p tests.lab -p tests.chaos -p tests.guest
 	$(PYTHON) -m tests.check_package
+	$(PYTHON) -m tests.check_site
+
+docs:  ## the manual as a site, in build/site
+	@$(SETUP) check .venv
+	@exec $(PYTHON) -m mkdocs build --strict
 
 bench:  ## fleet beside others, all of it some hours: benchmarks/RESULTS.md; ARGS="race --hosts 200"
 	@$(SETUP) bench .venv
