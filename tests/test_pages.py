@@ -1,0 +1,72 @@
+"""The manual's examples of inventories: each is read, and each output is what is printed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleet.inventory import load
+from fleet.inventory.variables import FLEET
+from tests.lab.lab import PROJECT
+
+PAGE = (PROJECT / "docs/inventory.md").read_text()
+CHAPTERS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+EXAMPLES = [
+    pytest.param(chapter, command, printed, id=f"{number}-{command[:40]}")
+    for number, chapter in enumerate(CHAPTERS)
+    for _kind, block in FENCED.findall(CHAPTERS[chapter])
+    for command, printed in re.findall(r"^\$ ([^\n]+)\n((?:(?!\$ )[^\n]*\n)*)", block, re.MULTILINE)
+]
+
+
+def write_files(chapter: str, folder: Path) -> list[Path]:
+    """The files that a chapter shows: blocks whose first line is `# NAME`, and whole."""
+    files = []
+    for _kind, block in FENCED.findall(CHAPTERS[chapter]):
+        if found := re.match(r"# (\S+\.\w+)\n", block):
+            path = folder / found[1]
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(block)
+            files.append(path)
+    return files
+
+
+@pytest.mark.parametrize(("chapter", "command", "printed"), EXAMPLES)
+def test_examples_print_what_they_show(tmp_path, chapter, command, printed):
+    """A shell in a folder with the chapter's files prints exactly that."""
+    write_files(chapter, tmp_path)
+    folders = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {"HOME": str(tmp_path), "PATH": folders, "COLUMNS": "120", "USER": "ops"}
+    env |= {"LOGNAME": "ops", "FLEET_STATE_DIR": str(tmp_path / "state"), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        ["sh", "-c", f"{command} 2>&1"],
+        check=False,
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == printed
+    refused = re.match("fleet: (no host matches|typo.yaml:)", printed)
+    assert done.returncode == (2 if refused else 0)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_inventory_is_read(tmp_path, chapter):
+    """No host of an example is one that would not be visited."""
+    files = [path for path in write_files(chapter, tmp_path) if path.parent == tmp_path]
+    read = [path for path in files if path.suffix == ".yaml" and path.stem != "typo"]
+    assert read, files
+    for path in read:
+        assert [host.name for host in load(str(path)).hosts if host.bad_config] == []
+
+
+def test_every_variable_of_ours_is_in_an_example():
+    """The page knows them all."""
+    yaml = "".join(block for kind, block in FENCED.findall(PAGE) if kind == "yaml")
+    assert {*re.findall(r"\bfleet_\w+", yaml)} - {"fleet_sate"} == FLEET - {"fleet_runtime"}
