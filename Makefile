@@ -6,7 +6,7 @@ SETUP := sh tests/lab/setup.sh
 ROOT := $(shell test "$$(id -u)" = 0 || echo sudo env "PATH=$$PATH" PYTHONDONTWRITEBYTECODE=1)
 OURS := .lab .pytest_cache .hypothesis
 
-.PHONY: demo test test-cgroup2 chaos check docs bench fuzz clean
+.PHONY: demo test test-cgroup2 chaos check docs pictures bench fuzz clean
 
 demo:  ## real rows of real containers, through real SSH, in a real QuestDB
 	@$(SETUP) demo .demo/venv
@@ -35,6 +35,10 @@ check:  ## lint, format, types, packaging, the manual's links
 docs:  ## the manual as a site, in build/site
 	@$(SETUP) check .venv
 	@exec $(PYTHON) -m mkdocs build --strict
+
+pictures:  ## docs/pictures: what a terminal shows of real runs; ARGS="hosts check" for some
+	@$(SETUP) test .venv
+	@exec $(ROOT) $(PYTHON) -m tests.lab.pictures $(ARGS)
 
 bench:  ## fleet beside others, all of it some hours: benchmarks/RESULTS.md; ARGS="race --hosts 200"
 	@$(SETUP) bench .venv
