@@ -88,6 +88,7 @@ find_missing() {
     need busybox busybox-static
     need systemd-analyze systemd
     need faketime faketime
+    need patch patch
     for program in sudo zsh fish tcsh dash bash; do
         need $program $program
     done
