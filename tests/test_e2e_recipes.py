@@ -10,7 +10,7 @@ import pytest
 from fleet.schema import create_statement
 from fleet.tables import TableNames, schema_of
 from tests import history
-from tests.history import GB, MIB, NEW_IMAGE
+from tests.recipe_rows import GB, MIB, NEW_IMAGE
 from tests.lab.lab import PROJECT
 from tests.lab.questdb import QuestDB
 from tests.test_schema import count_of, publish
