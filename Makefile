@@ -6,7 +6,7 @@ SETUP := sh tests/lab/setup.sh
 ROOT := $(shell test "$$(id -u)" = 0 || echo sudo env "PATH=$$PATH" PYTHONDONTWRITEBYTECODE=1)
 OURS := .lab .pytest_cache .hypothesis
 
-.PHONY: demo test test-cgroup2 chaos check bench fuzz pictures clean
+.PHONY: demo test test-cgroup2 chaos check docs pictures bench fuzz clean
 
 demo:  ## real rows of real containers, through real SSH, in a real QuestDB
 	@$(SETUP) demo .demo/venv
@@ -24,12 +24,22 @@ chaos:  ## 200 runs among kills, freezes and power cuts; ARGS="--runs 20 --seed 
 	@$(SETUP) test .venv
 	@exec $(ROOT) $(PYTHON) -m tests.chaos $(ARGS)
 
-check:  ## lint, format, types, packaging
+check:  ## lint, format, types, packaging, the manual's links
 	@$(SETUP) check .venv
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy -p fleet -p tests.lab -p tests.chaos -p tests.guest
 	$(PYTHON) -m tests.check_package
+	$(PYTHON) -m tests.check_site
+
+docs:  ## the manual as a site, in build/site
+	@$(SETUP) check .venv
+	@exec $(PYTHON) -m mkdocs build --strict
+
+pictures:  ## docs/pictures: terminals of real runs (ARGS="hosts check" for some), and a report
+	@$(SETUP) test .venv
+	@$(ROOT) $(PYTHON) -m tests.lab.pictures $(ARGS)
+	@$(ROOT) $(PYTHON) -m tests.lab.screenshots
 
 bench:  ## fleet beside others, all of it some hours: benchmarks/RESULTS.md; ARGS="race --hosts 200"
 	@$(SETUP) bench .venv
@@ -38,10 +48,6 @@ bench:  ## fleet beside others, all of it some hours: benchmarks/RESULTS.md; ARG
 fuzz:  ## a million lines of docker stats
 	@$(SETUP) check .venv
 	$(PYTHON) -m tests.sources.fuzz_docker --count 1000000
-
-pictures:  ## those of the documentation, anew
-	@$(SETUP) test .venv
-	@$(ROOT) $(PYTHON) -m tests.lab.screenshots
 
 clean:  ## everything that the targets made here
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.lab.ledger .lab .demo; fi

@@ -1,6 +1,7 @@
 """The command line: commands, options, exit codes. It prints; what happens is elsewhere."""
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from fleet import __version__, options
 from fleet.commands import (
     authorize,
     check,
+    completion,
     dashboards,
     hosts,
     page,
@@ -65,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _status_of(arguments: Sequence[str] | None, printed: Outlet) -> int:
+    if instruction := os.environ.get("_FLEET_COMPLETE"):  # a shell asks what could stand here
+        from fleet.completion import answer
+
+        return answer(_fleet, instruction)
     try:
         with _ended_by_sigterm():
             result = _fleet.main(arguments, "fleet", standalone_mode=False, obj=printed)
@@ -197,7 +203,18 @@ def _snapshot(
     return _finish(outcome, settings, shown=form == "table" and printed.complaint is None)
 
 
-for _command in (check, hosts, trust, authorize, page, schema, spool, units, dashboards):
+for _command in (
+    check,
+    hosts,
+    trust,
+    authorize,
+    page,
+    schema,
+    spool,
+    units,
+    dashboards,
+    completion,
+):
     _fleet.add_command(_command.command)
 
 

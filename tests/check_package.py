@@ -12,7 +12,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 README_AND_FRIENDS = (
     *("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"),
-    *("inventory.yaml", "Makefile"),
+    *("inventory.yaml", "Makefile", "mkdocs.yml"),
 )
 UNITS = ("deploy/systemd/fleet-collect.service", "deploy/systemd/fleet-collect.timer")
 

@@ -17,6 +17,10 @@ README = (PROJECT / "README.md").read_text()
 STATUSES = (PROJECT / "docs/statuses.md").read_text()
 TABLES = (PROJECT / "docs/tables.md").read_text()
 
+PAGES = {"README": README} | {
+    page.stem: page.read_text() for page in sorted((PROJECT / "docs").glob("*.md"))
+}
+
 COMMANDS = {
     name: command for name, command in _fleet.commands.items() if isinstance(command, click.Command)
 }
@@ -45,7 +49,7 @@ def test_manual_and_readme_know_every_command(name):
     assert name in README
 
 
-@pytest.mark.parametrize("text", [README, MANUAL], ids=["README", "manual"])
+@pytest.mark.parametrize("text", PAGES.values(), ids=PAGES)
 def test_commands_shown_are_commands_that_are_there(text):
     """Every `fleet ...` in a code block parses: its command and its options exist."""
     shown = re.findall(r"^(?:\$ |\*/5 .*/)fleet ([a-z]+)((?: .*)?)$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What SECURITY.md says can be looked up: its tests are there, its figures the program's."""
+"""What docs/security.md says can be looked up: its tests are there, its figures the program's."""
 
 import re
 
@@ -15,7 +15,7 @@ from fleet.verdict import MAX_CONTAINERS
 from fleet.visit import MAX_DETAIL_CHARACTERS
 from tests.lab.lab import PROJECT
 
-TEXT = (PROJECT / "SECURITY.md").read_text()
+TEXT = (PROJECT / "docs/security.md").read_text()
 TESTS = sorted(set(re.findall(r"`(tests/test_\w+\.py)::(test_\w+)`", TEXT)))
 
 

@@ -95,6 +95,7 @@ find_missing() {
     need systemd-analyze systemd
     need faketime faketime
     has docker-compose || docker compose version >/dev/null 2>&1 || missing="$missing docker-compose"
+    need patch patch
     for program in sudo zsh fish tcsh dash bash; do
         need $program $program
     done
