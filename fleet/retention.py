@@ -28,8 +28,8 @@ def days(text: str, option: str) -> int:
 def statements(
     client: Client, names: Iterable[str], kept_days: int, kind: str = "TABLE"
 ) -> list[str]:
-    """What gives each of these that TTL and has it not, of those that the server has. `kind` is
-    TABLE or MATERIALIZED VIEW.
+    """What gives that TTL to each of these that has another or is not there yet. `kind` is TABLE or
+    MATERIALIZED VIEW.
     """
     found = []
     for name in names:
@@ -37,7 +37,7 @@ def statements(
             "SELECT ttlValue, ttlUnit FROM tables() "  # noqa: S608 - quoted
             f"WHERE lower(table_name) = lower({literal(name)})"
         )
-        if rows and not _is(rows[0]["ttlValue"], rows[0]["ttlUnit"], kept_days):
+        if not rows or not _is(rows[0]["ttlValue"], rows[0]["ttlUnit"], kept_days):
             found.append(f"ALTER {kind} {quoted(name)} SET TTL {kept_days} DAYS")
     return found
 

@@ -327,11 +327,19 @@ def schema_of(names: TableNames, labels: Sequence[str] = ()) -> Schema:
     )
 
 
+_OF_QUESTIONS = ("time", "samples", "sweeps", "mean", "peak", "part", "next_time", "of_all")
+_OF_VIEWS = ("_sum", "_count", "_max")
+
+
 def reserved_names() -> frozenset[str]:
-    """The names of our own columns, in lower case: no label may have one."""
-    return frozenset(
+    """The names of our own columns, in lower case, those of views and of questions that dashboards
+    ask among them: no label may have one.
+    """
+    columns = {
         column.name.lower() for table in schema_of(TableNames()).tables for column in table.columns
-    )
+    }
+    of_views = {column + end for column in columns for end in _OF_VIEWS}
+    return frozenset({*columns, *of_views, *_OF_QUESTIONS})
 
 
 def rows_of(sweep: Sweep, schema: Schema) -> list[Rows]:

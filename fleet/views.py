@@ -8,10 +8,12 @@ rows included. What is no key of the table's can be no key of a view (QuestDB's 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fleet.errors import QuestDBError, SchemaError
 from fleet.questdb_http import Client, Record
-from fleet.schema import Plan, quoted
+from fleet.schema import Plan, literal, quoted
+from fleet.tables import Table, reserved_names
 
 METRICS = (
     "cpu",
@@ -25,18 +27,29 @@ METRICS = (
 )
 
 
+FIGURES = (
+    "samples",
+    *(f"{metric}_{what}" for metric in METRICS for what in ("sum", "count", "max")),
+)
+"""A view's own columns: no label may have the name of one."""
+
+TABLE_HOURS = 24
+"""The longest range, in hours, that dashboards read from the table itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A view's bucket, as QuestDB writes it, and the ranges in hours that dashboards read from it:
-    longer than `over_hours`, and up to `to_hours` (None: any).
+    """A view's bucket, as QuestDB writes it and in minutes, and the ranges in hours that dashboards
+    read from it: longer than `over_hours`, and up to `to_hours` (None: any).
     """
 
     name: str
+    minutes: int
     over_hours: int
     to_hours: int | None
 
 
-SIZES = (Size("10m", 24, 168), Size("1h", 168, None))
+SIZES = (Size("10m", 10, TABLE_HOURS, 168), Size("1h", 60, 168, None))
 
 
 def view_name(table: str, size: Size) -> str:
@@ -48,6 +61,7 @@ def create_statement(table: str, size: Size, labels: Sequence[str]) -> str:
     """A view whole."""
     last = [*_TEXTS, *labels, "total_memory"]
     columns = [f"last({quoted(name)}) AS {quoted(name)}" for name in last]
+    columns.append("count() AS samples")
     for metric in METRICS:
         columns += [
             f"sum({metric}) AS {metric}_sum",
@@ -72,11 +86,18 @@ def inspect(client: Client, table: str, labels: Sequence[str]) -> Plan:
     refreshed. A view without the column of a label is a conflict: no statement adds one.
     """
     found = {row["view_name"].lower(): row for row in _views(client)}
+    tables = {str(row["table_name"]).lower() for row in client.query("SELECT * FROM tables()")}
     statements: list[str] = []
     conflicts: list[str] = []
     for size in SIZES:
         name = view_name(table, size)
         view = found.get(name.lower())
+        if view is None and name.lower() in tables:
+            conflicts.append(
+                f"{name} is a table of yours, and dashboards read a view of that name: rename it "
+                f"(RENAME TABLE {quoted(name)} TO {quoted(name + '_old')}), then run this again"
+            )
+            continue
         if view is None:
             statements.append(create_statement(table, size, labels))
             continue
@@ -111,6 +132,21 @@ def ensure(client: Client, table: str, labels: Sequence[str]) -> tuple[str, ...]
     return plan.statements
 
 
+def labels_of(client: Client, table: Table[Any]) -> tuple[str, ...]:
+    """The labels that a table on the server has: its SYMBOL columns that are not ours."""
+    ours = reserved_names()
+    if not client.query(
+        f"SELECT * FROM tables() WHERE lower(table_name) = lower({literal(table.name)})"
+    ):
+        return ()
+    rows = client.query(f"SHOW COLUMNS FROM {quoted(table.name)}")
+    return tuple(
+        str(row["column"])
+        for row in rows
+        if row["type"] == "SYMBOL" and str(row["column"]).lower() not in ours
+    )
+
+
 def _views(client: Client) -> list[Record]:
     try:
         return client.query("SELECT * FROM materialized_views()")
@@ -124,6 +160,5 @@ def _lacking(client: Client, table: str, size: Size, labels: Sequence[str]) -> l
     """Columns that our view has and the server's has not."""
     rows = client.query(f"SHOW COLUMNS FROM {quoted(view_name(table, size))}")
     there = {str(row["column"]).lower() for row in rows}
-    figures = [f"{metric}_{what}" for metric in METRICS for what in ("sum", "count", "max")]
-    ours = [*_TEXTS, *labels, "total_memory", *figures]
+    ours = [*_TEXTS, *labels, "total_memory", *FIGURES]
     return [column for column in ours if column.lower() not in there]

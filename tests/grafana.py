@@ -31,6 +31,7 @@ class Range:
 
 def expanded(sql: str, span: Range, chosen: Mapping[str, Chosen]) -> str:
     """The SQL that reaches QuestDB."""
+    chosen = {**chosen, "__interval_ms": str(int(span.step.total_seconds() * 1000))}
     return _macros(_variables(_conditional_all(sql, chosen), chosen), span)
 
 
@@ -65,7 +66,7 @@ def _arguments(sql: str, at: int) -> tuple[str, str, int]:
 def _variables(sql: str, chosen: Mapping[str, Chosen]) -> str:
     def value(found: re.Match[str]) -> str:
         name, form = found[1] or found[3], found[2]
-        if name.startswith("__"):
+        if name.startswith("__") and name not in chosen:
             return found[0]
         is_one = isinstance(chosen[name], str)
         values = [chosen[name]] if is_one else list(chosen[name])

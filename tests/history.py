@@ -56,6 +56,8 @@ class Life:
     restarts: tuple[datetime, ...] = ()
     limit: float = 4.0e9
     has_network: bool = True
+    exited: datetime | None = None
+    """From when on it is there, and does not run."""
 
     def name_at(self, moment: datetime) -> str:
         """What it was called then."""
@@ -106,6 +108,14 @@ LIVES = (
     Life("stage1", "e1" * 32, ((START, "api"),), "api"),
     Life("o'hara", "f1" * 32, ((START, "it's"),), "it's"),
     Life("lone1", "aa" * 32, ((START, "full"),), None, limit=1.0e9),
+    # Ordinary work shortly before the end, of which nobody should be told.
+    Life("db1", "d3" * 32, ((START, "pool-1"),), "pool", ended=LAST - 3 * INTERVAL),
+    Life("db1", "d4" * 32, ((START, "pool-2"),), "pool"),
+    Life("db1", "d5" * 32, ((START, "migrate"),), None, LAST - 5 * INTERVAL, LAST - 3 * INTERVAL),
+    Life("stage1", "e2" * 32, ((START, "done"),), None, exited=day(2), ended=LAST - 2 * INTERVAL),
+    Life("stage1", "e3" * 32, ((START, "blue"),), "shop", ended=LAST - 2 * INTERVAL),
+    Life("stage1", "e4" * 32, ((START, "green"),), "shop", LAST - 3 * INTERVAL),
+    Life("stage1", "e5" * 32, ((START, "burst"),), "burst", limit=1.0e9, ended=LAST - 4 * INTERVAL),
 )
 
 
@@ -212,7 +222,9 @@ def history() -> History:
 
 
 def _runs(life: Life, at: datetime) -> bool:
-    return life.started <= at and (life.ended is None or at < life.ended)
+    """Whether it runs, and so has figures."""
+    ends = [end for end in (life.exited, life.ended) if end is not None]
+    return life.started <= at and all(at < end for end in ends)
 
 
 def _status(box: Box, at: datetime) -> tuple[str, bool]:
@@ -243,7 +255,7 @@ def _sample(life: Life, number: int, at: datetime) -> Cells:
         cpu = 390.0
     if life.names[0][1] == "cron" and CPU_UNKNOWN[0] <= at < CPU_UNKNOWN[1]:
         cpu = None
-    share = 0.94 if life.names[0][1] == "full" else ((number * 3 + seed) % 32) / 64
+    share = 0.94 if life.names[0][1] in ("full", "burst") else ((number * 3 + seed) % 32) / 64
     use = life.limit * share
     return {
         "container": life.container,
@@ -349,7 +361,8 @@ def _tell_states(
 
 
 def _state(life: Life, at: datetime) -> Cells:
-    gone = not _runs(life, at)
+    gone = life.ended is not None and at >= life.ended
+    state = "running" if _runs(life, at) else "exited"
     starts = [life.started, *(moment for moment in life.restarts if moment <= at)]
     return {
         "container": life.container,
@@ -357,9 +370,9 @@ def _state(life: Life, at: datetime) -> Cells:
         "id": life.id,
         "service": life.service,
         "image": f"image-{_seed(life)}:1",
-        "state": "vanished" if gone else "running",
+        "state": "vanished" if gone else state,
         "health": None,
-        "exit_code": None,
+        "exit_code": 0 if state == "exited" and not gone else None,
         "oom_killed": False,
         "restarts": None if gone else len(starts) - 1,
         "started": None if gone else starts[-1],

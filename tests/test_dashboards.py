@@ -67,7 +67,6 @@ def test_panel_has_what_its_reader_needs(panel):
     if panel["type"] == "timeseries":
         defaults = panel["fieldConfig"]["defaults"]
         assert defaults["custom"]["spanNulls"] is False, "null is a gap"
-        assert defaults["custom"]["insertNulls"] == 750_000, "two sweeps that are missing are one"
         assert defaults["displayName"], "no line is called by its SQL"
     if panel["type"] == "stat":
         assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
@@ -132,7 +131,7 @@ def test_rules_are_provisioned_whole():
     (group,) = yaml.safe_load(path.read_text())["groups"]
     rules = group["rules"]
     assert len({rule["uid"] for rule in rules}) == len(rules) == 7
-    pages = {page["uid"] for page in dashboards()}
+    pages = {page["uid"]: page for page in dashboards()}
     for rule in rules:
         question, over = rule["data"]
         assert rule["condition"] == over["refId"]
@@ -140,10 +139,12 @@ def test_rules_are_provisioned_whole():
         assert question["datasourceUid"] == "questdb"
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["description"].endswith(".")
-        assert rule["annotations"]["__dashboardUid__"] in pages
+        page = pages[rule["annotations"]["__dashboardUid__"]]
+        assert int(rule["annotations"]["__panelId__"]) in {one["id"] for one in page["panels"]}
+        assert isinstance(rule["annotations"]["__panelId__"], str)
+        assert isinstance(question["relativeTimeRange"]["from"], int)
         assert "$" not in json.dumps(rule["labels"]), "Grafana would expand it"
-    silent = {rule["title"] for rule in rules if rule["noDataState"] != "OK"}
-    assert silent == {"No sweep for three intervals"}
+        assert rule["noDataState"] == "OK", "questions list what is wrong"
 
 
 def test_no_file_holds_a_secret():
@@ -194,7 +195,7 @@ def test_writing_replaces_nothing_unasked(tmp_path):
     assert '"300s"' in (out / "dashboards/fleet.json").read_text()
     assert fleet("dashboards", "--out", out, "--interval", "1min", "--force").returncode == 0
     assert '"60s"' in (out / "dashboards/fleet.json").read_text()
-    assert "60.0" in (out / "provisioning/alerting/fleet.yaml").read_text()
+    assert "-180, $__toTime" in (out / "provisioning/alerting/fleet.yaml").read_text()
 
 
 def test_inventory_gives_the_labels(tmp_path):
@@ -218,6 +219,7 @@ def test_inventory_gives_the_labels(tmp_path):
         (["--interval", "7min"], "does not go evenly"),
         (["--table", 'a"b'], 'a"b'),
         (["--out", "/dev/null/x"], "/dev/null"),
+        (["--sweep-table", "a$b"], "'a$b' cannot stand in a dashboard"),
     ],
 )
 def test_bad_values_are_named(options, said, tmp_path):
@@ -276,3 +278,47 @@ def test_every_variable_in_a_question_is_escaped():
 def _bare(question: Question) -> list[str]:
     conditions = re.sub(r", \$\w+\)", ")", question.sql)
     return re.findall(r"\$(?!__|\{\w+:sqlstring\})\S*", conditions)
+
+
+@pytest.mark.parametrize("name", ["a: b", "my #table", "- x", "{a}", "!b", "a & b"])
+def test_names_of_tables_mean_nothing_to_yaml(name):
+    """Whatever a table is called, the rules are those rules."""
+    texts = files(Names(tables=TableNames(sweeps=name, hosts=name)))
+    (group,) = yaml.safe_load(texts["provisioning/alerting/fleet.yaml"])["groups"]
+    assert f'"{name}"' in group["rules"][0]["data"][0]["model"]["rawSql"]
+    assert len(group["rules"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "lately", "week"),
+    [
+        (30, 3600, 604_800),
+        (300, 3600, 604_800),
+        (7200, 28_800, 604_800),
+        (86_400, 345_600, 1_728_000),
+    ],
+)
+def test_rules_look_back_over_several_sweeps(interval_s, lately, week):
+    """However far apart sweeps are, a rule sees the three that it counts."""
+    texts = files(Names(interval_s=interval_s))
+    (group,) = yaml.safe_load(texts["provisioning/alerting/fleet.yaml"])["groups"]
+    ranges = {
+        rule["title"]: rule["data"][0]["relativeTimeRange"]["from"] for rule in group["rules"]
+    }
+    assert ranges.pop("No sweep for three intervals") == week
+    assert set(ranges.values()) == {lately + max(7200, 2 * interval_s)}
+
+
+def test_the_page_of_one_host_is_reached_without_others_variables():
+    """*Host* shows one host: All, or several, that are chosen elsewhere do not go there."""
+    for page in dashboards():
+        for link in page["links"]:
+            assert link["includeVars"] is ("fleet-host" not in (page["uid"], link["url"][3:]))
+
+
+def test_no_column_of_texts_has_the_unit_of_a_number():
+    """Grafana takes a text for a number where a unit says so: ids of digits, names of builds."""
+    for page in dashboards():
+        for panel in page["panels"]:
+            if panel["type"] == "table":
+                assert panel["fieldConfig"]["defaults"]["unit"] == "string"

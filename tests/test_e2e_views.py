@@ -114,6 +114,47 @@ def test_a_view_without_a_label_is_a_conflict(server):
     assert len(server.views()) == 2
 
 
+def test_views_have_the_labels_that_the_table_has(server):
+    """Without an inventory they are taken from the server, so that every dashboard finds them."""
+    server.run("--apply", *server.with_labels("env", "role"))
+    assert server.run("--views", "--apply").returncode == 0
+    for name in server.views():
+        columns = {row["column"] for row in server.questdb.sql(f'SHOW COLUMNS FROM "{name}"')}
+        assert {"env", "role"} <= columns
+
+
+def test_a_table_in_the_place_of_a_view_is_a_conflict(server):
+    """A table that somebody keeps under that name is left alone, and the way out is named."""
+    name = f"{server.containers}_10m"
+    server.questdb.sql(f'CREATE TABLE "{name}" (a INT)')
+    done = server.run("--views", "--apply")
+    server.questdb.sql(f'DROP TABLE "{name}"')
+    assert done.returncode == 2
+    assert f'RENAME TABLE "{name}"' in done.stderr
+
+
+def test_what_is_shown_for_an_empty_server_has_the_ttl(questdb, tmp_path):
+    """Who runs the printed statements by hand gets what --apply would have made."""
+    server = Server(questdb, fresh(), tmp_path)
+    shown = server.run("--views", "--ttl", "30d", "--views-ttl", "52w").stdout
+    for statement in shown.splitlines():
+        questdb.sql(statement.rstrip(";"))
+    poll(lambda: len(server.views()) == 2, 20, "both views")
+    again = server.run("--views", "--ttl", "30d", "--views-ttl", "52w")
+    for name in server.views():
+        questdb.sql(f'DROP MATERIALIZED VIEW "{name}"')
+    assert again.stdout == ""
+    assert shown.count("SET TTL") == 8
+
+
+@pytest.mark.parametrize("label", ["time", "cpu_sum", "samples", "Peak"])
+def test_labels_that_questions_need_are_refused(server, label):
+    """A label's column would stand beside one of our own in a question of a dashboard."""
+    done = server.run(*server.with_labels(label))
+    assert done.returncode == 2
+    assert label in done.stderr
+
+
 def test_a_new_label_of_the_table_leaves_views_alone(server):
     """`collect` adds a column to the table: the views go on, and stay up to date."""
     server.run("--views", "--apply")

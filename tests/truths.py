@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from tests.grafana import ALL, Chosen, Range
-from tests.history import INTERVAL, LABELS, Cells, History
+from tests.history import INTERVAL, LABELS, LIVES, Cells, History
 
 Answer = list[tuple[Any, ...]]
-ALERT_INTERVAL_S = 900
+LOOK_BACK = timedelta(hours=2)
+LATELY_S = max(3600, 4 * INTERVAL.total_seconds())
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -96,28 +98,46 @@ class Asked:
 
     @property
     def newest_visits(self) -> list[Cells]:
-        """The newest visit of each of the chosen hosts."""
-        return [row for row in newest(self.rows("hosts"), "host") if self.host_fits(row)]
+        """The newest visit of each of the chosen hosts; an old one says nothing of now."""
+        old = self.span.end - 3 * INTERVAL
+        return [
+            row if row["timestamp"] >= old else {**row, "status": "not visited", "containers": 0}
+            for row in newest(self.rows("hosts"), "host")
+            if self.host_fits(row)
+        ]
 
     def age(self, moment: datetime) -> int:
         """Whole seconds from then to the end of the range."""
         return int((self.span.end - moment).total_seconds())
 
+    @property
+    def hours(self) -> int:
+        """How many whole hours the range lasts."""
+        return (self.span.end - self.span.start) // timedelta(hours=1)
+
+    @property
+    def step(self) -> timedelta:
+        """How long a bucket of containers lasts: the panel's step, or that of a view."""
+        if self.hours <= 24:
+            return self.span.step
+        return timedelta(minutes=10) if self.hours <= 168 else timedelta(hours=1)
+
+    def in_buckets(self, table: str) -> list[Cells]:
+        """The rows of the range; of a view's range the first and the last bucket are whole."""
+        if self.hours <= 24:
+            return self.rows(table)
+        first, last = floor(self.span.start, self.step), floor(self.span.end, self.step)
+        return [
+            row for row in self.history.rows[table] if first <= row["timestamp"] < last + self.step
+        ]
+
     @cached_property
     def buckets(self) -> list[Cells]:
         """Each container's rows in each step of time: `rows`, and what is last of the texts."""
-        hours = (self.span.end - self.span.start) // timedelta(hours=1)
-        if hours <= 24:
-            step, found = self.span.step, self.rows("containers")
-        else:
-            step = timedelta(minutes=10) if hours <= 168 else timedelta(hours=1)
-            found = [
-                row
-                for row in self.history.rows["containers"]
-                if self.span.start <= floor(row["timestamp"], step) <= self.span.end
-            ]
+        step = self.step
         groups = grouped(
-            found, lambda row: (floor(row["timestamp"], step), row["host"], row["container"])
+            self.in_buckets("containers"),
+            lambda row: (floor(row["timestamp"], step), row["host"], row["container"]),
         )
         texts = ("name", "service", "total_memory", *LABELS)
         return [
@@ -131,47 +151,69 @@ class Asked:
             for (time, host, container), rows in groups.items()
         ]
 
+    @cached_property
+    def sweeps(self) -> dict[tuple[datetime, str], int]:
+        """How often each host's containers were read in each bucket."""
+        rows = [row for row in self.in_buckets("hosts") if row["containers"] > 0]
+        groups = grouped(rows, lambda row: (floor(row["timestamp"], self.step), row["host"]))
+        return {key: len(found) for key, found in groups.items()}
+
 
 Truth = Callable[[Asked], Answer]
 
 
-def _mean(bucket: Cells, metric: str) -> float | None:
-    if metric == "total_memory":
-        return bucket["total_memory"]
-    return mean(row[metric] for row in bucket["rows"])
-
-
-def each(*metrics: str, one_host: bool = False) -> Truth:
-    """A series for each container."""
-
-    def truth(asked: Asked) -> Answer:
-        return [
-            (bucket["time"], bucket["host"], bucket["name"], *(_mean(bucket, m) for m in metrics))
-            for bucket in asked.buckets
-            if (
-                asked.is_chosen("host", bucket["host"])
-                if one_host
-                else asked.container_fits(bucket)
-            )
-        ]
-
-    return truth
-
-
-def summed(*metrics: str) -> Truth:
-    """A series for each service."""
+def each(*metrics: str) -> Truth:
+    """A series for each container's name."""
 
     def truth(asked: Asked) -> Answer:
         groups: dict[Any, list[Cells]] = defaultdict(list)
         for bucket in asked.buckets:
             if asked.container_fits(bucket):
-                groups[bucket["time"], bucket["service"]].append(bucket)
+                groups[bucket["time"], bucket["host"], bucket["name"]] += bucket["rows"]
+        known = {
+            (host, name)
+            for (_, host, name), rows in groups.items()
+            if any(row[metrics[0]] is not None for row in rows)
+        }
         return [
-            (*key, *(total(_mean(bucket, metric) for bucket in found) for metric in metrics))
+            (*key, *(_mean(rows, metric) for metric in metrics))
+            for key, rows in groups.items()
+            if key[1:] in known
+        ]
+
+    return truth
+
+
+def _mean(rows: list[Cells], metric: str) -> float | None:
+    if metric == "total_memory":
+        return float(rows[-1][metric])
+    return mean(row[metric] for row in rows)
+
+
+def summed(by: str, *metrics: str, one_host: bool = False) -> Truth:
+    """A series for each value of a column: what its containers had together, on average over the
+    sweeps of their hosts.
+    """
+
+    def truth(asked: Asked) -> Answer:
+        groups: dict[Any, list[Cells]] = defaultdict(list)
+        for bucket in asked.buckets:
+            fits = asked.is_chosen("host", bucket["host"])
+            if fits if one_host else asked.container_fits(bucket):
+                groups[bucket["time"], bucket[by]].append(bucket)
+        return [
+            (*key, *(total(_part(asked, bucket, metric) for bucket in found) for metric in metrics))
             for key, found in groups.items()
         ]
 
     return truth
+
+
+def _part(asked: Asked, bucket: Cells, metric: str) -> float | None:
+    known = mean(row[metric] for row in bucket["rows"])
+    if known is None:
+        return None
+    return known * len(bucket["rows"]) / asked.sweeps[bucket["time"], bucket["host"]]
 
 
 def top(metric: str) -> Truth:
@@ -181,19 +223,13 @@ def top(metric: str) -> Truth:
         groups: dict[Any, list[Cells]] = defaultdict(list)
         for bucket in sorted(asked.buckets, key=lambda bucket: bucket["time"]):
             if asked.host_fits(bucket):
-                groups[bucket["host"], bucket["container"]].append(bucket)
+                groups[bucket["host"], bucket["name"]] += bucket["rows"]
         found = []
-        for (host, _), buckets in groups.items():
-            values = [
-                row[metric]
-                for bucket in buckets
-                for row in bucket["rows"]
-                if row[metric] is not None
-            ]
+        for (host, name), rows in groups.items():
+            values = [row[metric] for row in rows if row[metric] is not None]
             if values:
-                last = buckets[-1]
                 figures = (sum(values) / len(values), max(values))
-                found.append((host, last["name"], last["service"], *figures))
+                found.append((host, name, rows[-1]["service"], *figures))
         return sorted(found, key=lambda row: (-row[3], row[0], row[1]))[:20]
 
     return truth
@@ -319,7 +355,7 @@ def values(column: str, table: str, *narrowed_by: str) -> Truth:
 
 
 def _redeploys(asked: Asked, one_host: bool = False, by_container: bool = False) -> Answer:
-    since = asked.span.start - timedelta(hours=2)
+    since = asked.span.start - LOOK_BACK
     first: dict[tuple[str, str], dict[str, datetime]] = defaultdict(dict)
     for row in sorted(asked.history.rows["states"], key=lambda row: row["timestamp"]):
         fits = asked.is_chosen("host", row["host"])
@@ -407,32 +443,41 @@ def _disks_now(asked: Asked) -> Answer:
 def _state_changes(asked: Asked) -> Answer:
     columns = ("timestamp", "name", "state", "health", "exit_code", "oom_killed", "restarts")
     watched = ("state", "health", "restarts", "started")
+    since = asked.span.start - LOOK_BACK
+    there = [
+        row
+        for row in asked.history.rows["states"]
+        if since <= row["timestamp"] <= asked.span.end and asked.is_chosen("host", row["host"])
+    ]
     found = []
-    for rows in grouped(_here(asked, "states"), lambda row: row["container"]).values():
+    for rows in grouped(there, lambda row: row["container"]).values():
         for before, row in zip([None, *rows], rows, strict=False):
-            if before is None:
-                is_news = row["started"] is not None and row["started"] >= asked.span.start
-            else:
-                is_news = any(row[column] != before[column] for column in watched)
-            if is_news:
+            is_other = before is None or any(row[one] != before[one] for one in watched)
+            if is_other and row["timestamp"] >= asked.span.start:
                 found.append(tuple(row[c] for c in (*columns, "image", "container")))
     return found
 
 
 def _host_not_ok(asked: Asked) -> Answer:
     groups = grouped(asked.rows("hosts"), lambda row: row["host"])
+    old = asked.span.end - 3 * INTERVAL
     return [
-        (host, 2) for host, rows in groups.items() if len(rows) > 1 and all(map(_failed, rows[-2:]))
+        (host, 2)
+        for host, rows in groups.items()
+        if len(rows) > 1 and all(map(_failed, rows[-2:])) and rows[-1]["timestamp"] >= old
     ]
 
 
 def _no_sweep(asked: Asked) -> Answer:
     found = []
     for name, rows in grouped(asked.rows("sweeps"), lambda row: row["name"]).items():
-        if len(rows) > 2:
-            lasted = (rows[-1]["timestamp"] - rows[0]["timestamp"]).total_seconds()
-            usual = max(ALERT_INTERVAL_S, lasted / (len(rows) - 1))
-            found.append((name, asked.age(rows[-1]["timestamp"]) / usual))
+        times = [row["timestamp"] for row in rows]
+        gaps = sorted(b - a for a, b in pairwise(times))
+        if len(times) > 6:
+            usual = max(INTERVAL, gaps[(len(gaps) + 1) // 2 - 1])
+            found.append((name, (asked.span.end - times[-1]) / usual))
+    if not asked.rows("sweeps"):
+        found.append(("any", timedelta(days=7) / INTERVAL))
     return found
 
 
@@ -442,39 +487,61 @@ def _key_changed(asked: Asked) -> Answer:
 
 
 def _memory_near_limit(asked: Asked) -> Answer:
-    rows = newest(asked.rows("containers"), "host", "container")
+    """By the events: who has more than nine tenths, and was seen in the last three intervals."""
+    old = asked.span.end - 3 * INTERVAL
     most: dict[tuple[str, str], float] = {}
-    for row in rows:
-        if row["memory_percentage"] > 90:
+    for row in newest(asked.rows("containers"), "host", "container"):
+        if row["memory_use"] > 0.9 * row["total_memory"] and row["timestamp"] >= old:
             key = row["host"], row["name"]
             most[key] = max(most.get(key, 0), row["memory_percentage"])
     return [(*key, value) for key, value in most.items()]
 
 
 def _vanished(asked: Asked) -> Answer:
-    states = asked.rows("states")
-    what = [(row["host"], row["service"] or row["name"]) for row in states]
-    found: dict[tuple[str, str], int] = defaultdict(int)
-    for row, mine in zip(states, what, strict=True):
-        later = [
+    """By the lives: who ended in the range, seen by a sweep, after an hour or more, and has nobody
+    of its service, or of its name, beside it now.
+    """
+    found = []
+    for life in LIVES:
+        if life.ended is None or not asked.span.start < life.ended <= asked.span.end:
+            continue
+        if life.exited is not None:
+            continue
+        seen = any(
+            row["host"] == life.host and row["timestamp"] >= life.ended
+            for row in asked.rows("hosts")
+            if row["containers"] > 0
+        )
+        name = life.name_at(life.ended)
+        beside = [
             other
-            for other, its in zip(states, what, strict=True)
-            if its == mine
-            and other["state"] != "vanished"
-            and other["timestamp"] >= row["timestamp"]
+            for other in LIVES
+            if other.host == life.host
+            and other.started <= asked.span.end
+            and (other.ended is None or other.ended > asked.span.end)
+            and (other.service or other.name_at(asked.span.end)) == (life.service or name)
         ]
-        if row["state"] == "vanished" and not later:
-            found[row["host"], row["name"]] += 1
-    return [(*key, count) for key, count in found.items()]
+        if seen and not beside and life.ended - life.started >= timedelta(hours=1):
+            found.append((life.host, name, 1))
+    return found
 
 
 def _restarting(asked: Asked) -> Answer:
-    there = [row for row in asked.rows("states") if row["state"] != "vanished"]
+    """By the lives: who was restarted three times or more within the last hour."""
+    since = asked.span.end - timedelta(seconds=LATELY_S)
     found = []
-    for (host, _), rows in grouped(there, lambda row: (row["host"], row["container"])).items():
-        counts = [row["restarts"] for row in rows]
-        if max(counts) - min(counts) >= 3:
-            found.append((host, rows[-1]["name"], max(counts) - min(counts)))
+    for life in LIVES:
+        rows = [row for row in asked.rows("states") if row["id"] == life.id]
+        seen = [row["timestamp"] for row in rows if row["restarts"] is not None]
+        counted = [
+            moment
+            for moment in life.restarts
+            if any(time >= max(moment, since) for time in seen)
+            and any(time < moment for time in seen)
+            and moment > since - INTERVAL
+        ]
+        if len(counted) >= 3:
+            found.append((life.host, life.name_at(asked.span.end), len(counted)))
     return found
 
 
@@ -547,9 +614,9 @@ TRUTHS: dict[tuple[str, str], Truth] = {
     ("containers", "Processes and threads"): each("pids"),
     ("containers", "Network"): each("net_in_rate", "net_out_rate"),
     ("containers", "Block devices"): each("block_in_rate", "block_out_rate"),
-    ("containers", "CPU by service"): summed("cpu"),
-    ("containers", "Memory by service"): summed("memory_use"),
-    ("containers", "Network by service"): summed("net_in_rate", "net_out_rate"),
+    ("containers", "CPU by service"): summed("service", "cpu"),
+    ("containers", "Memory by service"): summed("service", "memory_use"),
+    ("containers", "Network by service"): summed("service", "net_in_rate", "net_out_rate"),
     ("containers", "Latest sample of each container"): _latest,
     ("host", "Status"): here("hosts", "status"),
     ("host", "Age of the newest visit"): _age_of_newest("hosts", True),
@@ -558,12 +625,12 @@ TRUTHS: dict[tuple[str, str], Truth] = {
     ("host", "Up since boot"): here("nodes", "uptime"),
     ("host", "Clock ahead"): here("nodes", "clock_skew"),
     ("host", "Status over time"): _status_strip,
-    ("host", "CPU of containers"): each("cpu", one_host=True),
-    ("host", "Memory of containers"): each("memory_use", one_host=True),
-    ("host", "Received by containers"): each("net_in_rate", one_host=True),
-    ("host", "Sent by containers"): each("net_out_rate", one_host=True),
-    ("host", "Read by containers"): each("block_in_rate", one_host=True),
-    ("host", "Written by containers"): each("block_out_rate", one_host=True),
+    ("host", "CPU of containers"): summed("name", "cpu", one_host=True),
+    ("host", "Memory of containers"): summed("name", "memory_use", one_host=True),
+    ("host", "Received by containers"): summed("name", "net_in_rate", one_host=True),
+    ("host", "Sent by containers"): summed("name", "net_out_rate", one_host=True),
+    ("host", "Read by containers"): summed("name", "block_in_rate", one_host=True),
+    ("host", "Written by containers"): summed("name", "block_out_rate", one_host=True),
     ("host", "Load of the node"): node("load1", "load5", "load15", "cpus"),
     ("host", "Memory of the node"): node("memory_available", "memory_total"),
     ("host", "Pressure on the node"): node("cpu_pressure", "memory_pressure", "io_pressure"),
@@ -585,5 +652,3 @@ ORDERED = {
     ("fleet", "Top containers by memory"),
     *((page, name) for page in ("fleet", "host", "containers") for name in (*LABELS, "host")),
 }
-
-assert INTERVAL.total_seconds() == ALERT_INTERVAL_S

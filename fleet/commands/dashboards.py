@@ -37,14 +37,17 @@ def command(out: str, datasource: str, interval: str, force: bool, **flags: Any)
     env and role, whose columns must be there then: inventories have them in fleet_labels. They
     read views for ranges over a day: fleet schema --views --apply makes them.
     """
+    from dataclasses import fields
     from pathlib import Path
 
     from fleet.dashboards.render import LABELS, Names, files
-    from fleet.dashboards.write import check_uid, write
+    from fleet.dashboards.write import check_name, check_uid, write
     from fleet.settings import settings_from
     from fleet.units import Interval
 
     settings = settings_from(flags, os.environ)
+    for field in fields(settings.tables):
+        check_name(getattr(settings.tables, field.name))
     seconds = Interval.parse(interval).seconds
     labels: tuple[str, ...] = LABELS
     if flags.get("inventory"):

@@ -40,7 +40,8 @@ def command(
 
     collect runs them itself, views and TTL apart; this is for those who want to see or to run them
     before. A table or a view that conflicts with ours is an error that names the way out. The
-    labels of an inventory have columns too; they count where it is named with -i.
+    labels of an inventory have columns too; they count where it is named with -i. Without it views
+    have the labels that the table has.
     """
     from fleet import retention, schema
     from fleet import views as view
@@ -66,8 +67,9 @@ def command(
             yield from plan.statements
             _no_conflicts(plan)
         if views:
-            plan = view.inspect(client, base, labels)
-            yield from view.ensure(client, base, labels) if apply_ else plan.statements
+            mine = labels if flags.get("inventory") else view.labels_of(client, tables.containers)
+            plan = view.inspect(client, base, mine)
+            yield from view.ensure(client, base, mine) if apply_ else plan.statements
             _no_conflicts(plan)
         if kept is not None:
             names = [table.name for table in tables.tables]

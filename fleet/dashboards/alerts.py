@@ -1,9 +1,10 @@
 """Alert rules: what somebody should be told of, each a question whose rows are what is wrong.
 
-A rule's question lists offenders alone, with one number that says how bad it is. No row is no
-alert; only of sweeps no row at all is one.
+A rule's question lists offenders alone, with one number that says how bad it is, and no row where
+nothing is wrong.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleet.dashboards import sql, tokens
@@ -14,16 +15,19 @@ _SWEEPS = sql.table(tokens.SWEEPS)
 _STATES = sql.table(tokens.STATES)
 _SAMPLES = sql.table(tokens.CONTAINERS)
 
-_HOUR = 3600
-_DAY = 24 * _HOUR
 MANY_RESTARTS = 3
-"""Within an hour."""
+"""Within an hour, or four intervals."""
+FEW_SWEEPS = 6
+"""A job that has made no more is being tried out."""
+
+_ALIVE = ("running", "restarting", "paused")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: rows of `question` in which `number` is over `limit`, held for `minutes`, over the
-    last `range_s` seconds. `summary` and `description` are Grafana's templates.
+    last `range_s` seconds, a token. `summary` and `description` are Grafana's templates; `page` and
+    `panel` are the path and the title of what shows more.
     """
 
     uid: str
@@ -34,44 +38,59 @@ class Rule:
     summary: str
     description: str
     severity: str
-    dashboard: str
-    range_s: int = 2 * _HOUR
+    page: str
+    panel: str
+    range_s: str = tokens.ALERT_RANGE_S
     minutes: int = 0
-    silent_is_bad: bool = False
 
 
-def _newest_of_host(columns: str) -> str:
-    return f"SELECT {columns} FROM {_VISITS} WHERE {sql.TIME} LATEST ON timestamp PARTITION BY host"
+def _since(seconds: str) -> str:
+    return f"dateadd('s', -{seconds}, $__toTime)"
 
 
 def _host_not_ok() -> str:
     visits = (
-        "SELECT host, status, maintenance, "
+        "SELECT host, status, maintenance, timestamp, "
         "row_number() OVER (PARTITION BY host ORDER BY timestamp DESC) AS place "
         f"FROM {_VISITS} WHERE {sql.TIME}"
     )
     return (
-        f"SELECT host, failed FROM (SELECT host, count() AS failed FROM ({visits}) "
-        "WHERE place <= 2 AND status <> 'ok' AND NOT maintenance) "
-        "WHERE failed = 2 ORDER BY host"
+        "SELECT host, failed FROM (SELECT host, count() AS failed, max(timestamp) AS newest "
+        f"FROM ({visits}) WHERE place <= 2 AND status <> 'ok' AND NOT maintenance) "
+        f"WHERE failed = 2 AND newest >= {_since(tokens.intervals(3))} ORDER BY host"
     )
 
 
 def _no_sweep() -> str:
-    jobs = (
-        "SELECT name, count() AS sweeps, min(timestamp) AS first, max(timestamp) AS newest "
-        f"FROM {_SWEEPS} WHERE {sql.TIME}"
+    sweeps = f"SELECT name, timestamp FROM {_SWEEPS} WHERE {sql.TIME}"
+    pairs = (
+        "SELECT name, timestamp, lag(timestamp) OVER (PARTITION BY name ORDER BY timestamp) "
+        f"AS before FROM ({sweeps})"
     )
-    apart = "datediff('s', first, newest) / (sweeps - 1.0)"
+    gaps = (
+        f"SELECT name, datediff('s', before, timestamp) AS gap FROM ({pairs}) "
+        "WHERE before IS NOT NULL"
+    )
+    sorted_gaps = (
+        "SELECT name, gap, row_number() OVER (PARTITION BY name ORDER BY gap) AS place, "
+        f"count() OVER (PARTITION BY name) AS many FROM ({gaps})"
+    )
+    usual = f"SELECT name, gap FROM ({sorted_gaps}) WHERE place = (many + 1) / 2"
+    jobs = f"SELECT name, count() AS sweeps, max(timestamp) AS newest FROM ({sweeps})"
+    none = f"SELECT count() AS sweeps FROM ({sweeps})"
     return (
-        "SELECT name, datediff('s', newest, $__toTime) / "
-        f"greatest({tokens.INTERVAL_SECONDS}.0, {apart}) AS intervals "
-        f"FROM ({jobs}) WHERE sweeps > 2 ORDER BY name"
+        "SELECT jobs.name AS name, datediff('s', newest, $__toTime) * 1.0 / "
+        f"greatest({tokens.INTERVAL_SECONDS}, gap) AS intervals FROM ({jobs}) jobs "
+        f"JOIN ({usual}) usual ON jobs.name = usual.name WHERE sweeps > {FEW_SWEEPS} "
+        f"UNION ALL SELECT 'any' AS name, {tokens.WEEK_S} * 1.0 / {tokens.INTERVAL_SECONDS} "
+        f"AS intervals FROM ({none}) WHERE sweeps = 0"
     )
 
 
 def _host_key_changed() -> str:
-    newest = _newest_of_host("host, status")
+    newest = (
+        f"SELECT host, status FROM {_VISITS} WHERE {sql.TIME} LATEST ON timestamp PARTITION BY host"
+    )
     return (
         f"SELECT host, count() AS changed FROM ({newest}) "
         "WHERE status = 'host_key_changed' ORDER BY host"
@@ -80,39 +99,63 @@ def _host_key_changed() -> str:
 
 def _memory_near_limit() -> str:
     newest = (
-        f"SELECT host, name, memory_percentage FROM {_SAMPLES} WHERE {sql.TIME} "
+        f"SELECT host, name, memory_percentage, timestamp FROM {_SAMPLES} WHERE {sql.TIME} "
         "LATEST ON timestamp PARTITION BY host, container"
     )
     return (
         f"SELECT host, name, max(memory_percentage) AS memory FROM ({newest}) "
-        "WHERE memory_percentage > 90 ORDER BY host, name"
+        f"WHERE memory_percentage > 90 AND timestamp >= {_since(tokens.intervals(3))} "
+        "ORDER BY host, name"
     )
+
+
+def _words(words: tuple[str, ...]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
 
 
 def _vanished() -> str:
+    what = "CASE WHEN service IS NULL THEN name ELSE service END AS what"
     seen = (
-        "SELECT host, name, CASE WHEN service IS NULL THEN name ELSE service END AS what, "
-        f"timestamp, state FROM {_STATES} WHERE {sql.TIME}"
+        "SELECT host, container, name, timestamp, state, started, "
+        f"CASE WHEN state IN ({_words(_ALIVE)}) THEN 1 ELSE 0 END AS alive, {what} "
+        f"FROM {_STATES} WHERE {sql.TIME}"
     )
-    gone = f"SELECT host, name, what, max(timestamp) AS at FROM ({seen}) WHERE state = 'vanished'"
-    there = f"SELECT host, what, max(timestamp) AS at FROM ({seen}) WHERE state <> 'vanished'"
+    before = "OVER (PARTITION BY host, container ORDER BY timestamp)"
+    pairs = (
+        f"SELECT host, name, what, timestamp, state, lag(alive) {before} AS was_alive, "
+        f"lag(started) {before} AS was_started FROM ({seen})"
+    )
+    gone = (
+        f"SELECT host, name, what FROM ({pairs}) WHERE state = 'vanished' AND was_alive = 1 "
+        "AND was_started <= dateadd('h', -1, timestamp)"
+    )
+    newest = (
+        f"SELECT host, state, {what} FROM {_STATES} WHERE {sql.TIME} "
+        "LATEST ON timestamp PARTITION BY host, container"
+    )
+    there = f"SELECT host, what, count() AS n FROM ({newest}) WHERE state IN ({_words(_ALIVE)})"
     return (
         "SELECT gone.host AS host, gone.name AS name, count() AS vanished "
         f"FROM ({gone}) gone LEFT JOIN ({there}) there "
-        "ON gone.host = there.host AND gone.what = there.what "
-        "WHERE there.at IS NULL OR there.at < gone.at ORDER BY host, name"
+        "ON gone.host = there.host AND gone.what = there.what WHERE n IS NULL ORDER BY host, name"
     )
 
 
 def _restarting() -> str:
-    seen = (
-        "SELECT host, container, last(name) AS name, max(restarts) - min(restarts) AS restarts, "
-        f"last(state) AS state FROM {_STATES} WHERE {sql.TIME} AND state <> 'vanished'"
+    pairs = (
+        "SELECT host, container, name, state, timestamp, restarts, "
+        "lag(restarts) OVER (PARTITION BY host, container ORDER BY timestamp) AS before "
+        f"FROM {_STATES} WHERE {sql.TIME} AND state <> 'vanished'"
+    )
+    lately = (
+        "SELECT host, container, last(name) AS name, last(state) AS state, "
+        "sum(CASE WHEN restarts > before THEN restarts - before ELSE 0 END) AS restarts "
+        f"FROM ({pairs}) WHERE timestamp >= {_since(tokens.LATELY_S)}"
     )
     return (
-        "SELECT host, name, max(CASE WHEN state = 'restarting' AND restarts < 1 THEN 1 "
-        f"ELSE restarts END) AS restarts FROM ({seen}) "
-        f"WHERE restarts >= {MANY_RESTARTS} OR state = 'restarting' ORDER BY host, name"
+        f"SELECT host, name, max(restarts) AS restarts FROM ({lately}) "
+        f"WHERE restarts >= {MANY_RESTARTS} OR state = 'restarting' AND restarts > 0 "
+        "ORDER BY host, name"
     )
 
 
@@ -145,6 +188,7 @@ RULES = (
         "says fleet_state: maintenance is left out.",
         "warning",
         HOST,
+        "Status over time",
     ),
     Rule(
         "fleet-no-sweep",
@@ -157,8 +201,8 @@ RULES = (
         "central host, with fleet spool first.",
         "critical",
         FLEET,
-        range_s=7 * _DAY,
-        silent_is_bad=True,
+        "Age of the newest sweep",
+        range_s=tokens.WEEK_S,
     ),
     Rule(
         "fleet-host-key-changed",
@@ -171,6 +215,7 @@ RULES = (
         "fleet check {{ $labels.host }} shows both fingerprints; fleet trust records a new one.",
         "critical",
         HOST,
+        "Status over time",
     ),
     Rule(
         "fleet-memory-near-limit",
@@ -182,7 +227,7 @@ RULES = (
         "At its limit the kernel kills a process of the container.",
         "warning",
         CONTAINERS,
-        range_s=_HOUR,
+        "Memory, in percent of its limit",
         minutes=10,
     ),
     Rule(
@@ -192,10 +237,11 @@ RULES = (
         "vanished",
         0,
         "{{ $labels.name }} is no more on {{ $labels.host }}",
-        "It was there in an earlier sweep, and none of its service, or of its name, came in its "
-        "place.",
+        "It ran for an hour or more, and none of its service, or of its name, runs on that host "
+        "now.",
         "warning",
         HOST,
+        "State changes",
         minutes=10,
     ),
     Rule(
@@ -205,10 +251,10 @@ RULES = (
         "restarts",
         0,
         "{{ $labels.name }} on {{ $labels.host }} keeps restarting",
-        f"Docker restarted it {MANY_RESTARTS} times or more within an hour, or is about to.",
+        f"Docker restarted it {MANY_RESTARTS} times within an hour, or did and is at it again.",
         "warning",
         HOST,
-        range_s=_HOUR,
+        "State changes",
     ),
     Rule(
         "fleet-spool-grows",
@@ -221,23 +267,26 @@ RULES = (
         "host.",
         "warning",
         FLEET,
+        "Rows waiting in the spool",
     ),
 )
 
 
-def provisioned() -> dict[str, object]:
-    """Grafana's provisioning file of all rules (its documentation, "file provisioning")."""
+def provisioned(panels: Mapping[tuple[str, str], int]) -> dict[str, object]:
+    """Grafana's provisioning file of all rules (its documentation, "file provisioning"). `panels`
+    has each panel's id by its dashboard's address and its title.
+    """
     group = {
         "orgId": 1,
         "name": "fleet",
         "folder": "fleet",
         "interval": "1m",
-        "rules": [_provisioned(rule) for rule in RULES],
+        "rules": [_provisioned(rule, panels[rule.page, rule.panel]) for rule in RULES],
     }
     return {"apiVersion": 1, "groups": [group]}
 
 
-def _provisioned(rule: Rule) -> dict[str, object]:
+def _provisioned(rule: Rule, panel: int) -> dict[str, object]:
     seconds = {"from": rule.range_s, "to": 0}
     question = {
         "refId": "A",
@@ -254,7 +303,7 @@ def _provisioned(rule: Rule) -> dict[str, object]:
     over = {
         "refId": "B",
         "datasourceUid": "__expr__",
-        "relativeTimeRange": seconds,
+        "relativeTimeRange": dict(seconds),
         "model": {
             "refId": "B",
             "type": "threshold",
@@ -268,12 +317,13 @@ def _provisioned(rule: Rule) -> dict[str, object]:
         "condition": "B",
         "data": [question, over],
         "for": f"{rule.minutes}m",
-        "noDataState": "Alerting" if rule.silent_is_bad else "OK",
+        "noDataState": "OK",
         "execErrState": "Error",
         "labels": {"severity": rule.severity, "source": "fleet"},
         "annotations": {
             "summary": rule.summary,
             "description": rule.description,
-            "__dashboardUid__": rule.dashboard,
+            "__dashboardUid__": rule.page,  # Grafana wants both of these, or neither
+            "__panelId__": str(panel),
         },
     }

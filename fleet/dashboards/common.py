@@ -11,17 +11,17 @@ CONTAINERS = "fleet-containers"
 HOST = "fleet-host"
 """The dashboards' addresses: /d/UID."""
 
-LOOK_BACK_HOURS = 2
-"""A container has a row in `containerState` at least once an hour."""
-
 
 def begun(uid: str, title: str, description: str) -> dashboard.Dashboard:
     """A dashboard with our ranges and links to the others."""
     page = dashboard.Dashboard(title).uid(uid).description(description).tags(["fleet"])
     page.time("now-6h", "now").refresh("1m").timezone("browser").editable()
     page.tooltip(model.DashboardCursorSync.CROSSHAIR)
-    links = dashboard.DashboardLink("fleet").type(model.DashboardLinkType.DASHBOARDS)
-    return page.link(links.tags(["fleet"]).keep_time(True).include_vars(True).as_dropdown(False))
+    for name, to in (("Fleet", FLEET), ("Containers", CONTAINERS), ("Host", HOST)):
+        link = dashboard.DashboardLink(name).type(model.DashboardLinkType.LINK).url(f"/d/{to}")
+        # Host is of one host: what is chosen elsewhere, All or several, is nothing to it.
+        page.link(link.keep_time(True).include_vars(HOST not in (to, uid)))
+    return page
 
 
 def variable(name: str, label: str, question: str, several: bool = True) -> dashboard.QueryVariable:
@@ -53,7 +53,7 @@ def redeploys(where: str) -> dashboard.AnnotationQuery:
     seen = (
         "SELECT host, name, container, min(timestamp) AS time "
         f"FROM {sql.table(tokens.STATES)} "
-        f"WHERE timestamp >= dateadd('h', -{LOOK_BACK_HOURS}, $__fromTime) "
+        f"WHERE timestamp >= dateadd('s', -{tokens.LOOK_BACK_S}, $__fromTime) "
         f"AND timestamp <= $__toTime AND {where} AND state <> 'vanished'"
     )
     question = (

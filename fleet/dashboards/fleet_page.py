@@ -25,7 +25,8 @@ from fleet.dashboards.panels import (
 
 _VISITS = sql.table(tokens.HOSTS)
 _SWEEPS = sql.table(tokens.SWEEPS)
-_NEWEST_VISITS = sql.newest(tokens.HOSTS, "host", sql.OF_HOSTS)
+_NEWEST_VISITS = sql.newest_visits()
+_LATE = ((tokens.intervals(2), YELLOW), (tokens.intervals(6), RED))
 _FAILED = "status <> 'ok' AND NOT maintenance"
 _TO_HOST = link_to(common.HOST, "Host ${__data.fields.host}", host="${__data.fields.host}")
 _TO_CONTAINERS = link_to(
@@ -74,14 +75,16 @@ def _now() -> list[Panel]:
         ),
         figure(
             "Hosts not ok",
-            "Hosts whose newest visit was not ok. Those in maintenance are not counted.",
+            "Hosts whose newest visit was not ok, or is three intervals old; those in maintenance "
+            "are not counted.",
             "short",
             _newest("count() AS hosts", _FAILED),
             steps((1, RED)),
         ),
         figure(
             "Hosts without data",
-            "Hosts whose newest visit brought no container's row: down, or without containers.",
+            "Hosts whose newest visit brought no container's row, or is three intervals old: down, "
+            "without containers, or not visited.",
             "short",
             _newest("count() AS hosts", "containers = 0"),
             steps((1, ORANGE)),
@@ -98,7 +101,7 @@ def _now() -> list[Panel]:
             "Since the last sweep of any job. It grows when cron died.",
             "s",
             newest_sweep,
-            steps((600, YELLOW), (1800, RED)),
+            steps(*_LATE),
         ),
         figure(
             "Last sweep took",
@@ -109,7 +112,7 @@ def _now() -> list[Panel]:
         ),
         figure(
             "Failed visits",
-            "Visits in this range that were not ok, of all. Those in maintenance count as well.",
+            "Visits in this range that were not ok, of all; those in maintenance are no failures.",
             "percent",
             f"SELECT 100.0 * sum(CASE WHEN {_FAILED} THEN 1 ELSE 0 END) / count() AS share "
             f"FROM {_VISITS} WHERE {sql.TIME} AND {sql.OF_HOSTS}",
@@ -130,18 +133,19 @@ def _over_time() -> list[Panel]:
     by_status = (
         "SELECT time, status, count() AS hosts FROM (SELECT timestamp AS time, host, "
         f"last(status) AS status FROM {_VISITS} WHERE {sql.TIME} AND {sql.OF_HOSTS} "
-        f"SAMPLE BY {sql.BUCKET}) ORDER BY time, status"
+        f"SAMPLE BY {sql.BUCKET})"
     )
     containers = (
         "SELECT time, sum(containers) AS containers FROM (SELECT timestamp AS time, host, "
         f"last(containers) AS containers FROM {_VISITS} WHERE {sql.TIME} AND {sql.OF_HOSTS} "
-        f"SAMPLE BY {sql.BUCKET}) ORDER BY time"
+        f"SAMPLE BY {sql.BUCKET})"
     )
     return [
         status_overrides(
             bars(
                 "Hosts by status now",
-                "The status of each host's newest visit; those in maintenance as well.",
+                "The status of each host's newest visit; those in maintenance as well, and apart "
+                "those that had none in the last three intervals.",
                 "short",
                 f"{_newest('status, count() AS hosts')} ORDER BY hosts DESC, status",
                 "status",
@@ -154,7 +158,7 @@ def _over_time() -> list[Panel]:
                 "Hosts by status",
                 "The status of each host's last visit in each step of time.",
                 "short",
-                by_status,
+                sql.broken(by_status, ("status",), ("hosts",)),
                 name="${__field.labels.status}",
                 box=(12, 9),
                 stacked=True,
@@ -164,7 +168,7 @@ def _over_time() -> list[Panel]:
             "Containers over time",
             "Containers that were read, by each host's last visit in each step of time.",
             "short",
-            containers,
+            sql.broken(containers, (), ("containers",)),
             name="containers",
             box=(6, 9),
         ),
@@ -172,7 +176,6 @@ def _over_time() -> list[Panel]:
 
 
 def _hosts() -> list[Panel]:
-    visit = "host, status, phase, detail, maintenance, containers, timestamp"
     last_ok = (
         f"(SELECT host, max(timestamp) AS last_ok FROM {_VISITS} "
         f"WHERE {sql.TIME} AND status = 'ok' GROUP BY host)"
@@ -181,14 +184,13 @@ def _hosts() -> list[Panel]:
         f"(SELECT host, max(timestamp) AS newest FROM {_VISITS} "
         f"WHERE {sql.TIME} AND containers > 0 GROUP BY host)"
     )
-    newest = sql.newest(tokens.HOSTS, "host", sql.OF_HOSTS, visit)
     return [
         rows(
             "Hosts that are not ok",
             "Each with what happened at its newest visit, and when it was last ok in this range. "
             "docs/statuses.md has the cure of each status.",
             "SELECT visit.host AS host, status, phase, detail, maintenance, last_ok, "
-            f"visit.timestamp AS visited FROM {newest} visit "
+            f"visit.timestamp AS visited FROM {_NEWEST_VISITS} visit "
             f"LEFT JOIN {last_ok} good ON visit.host = good.host "
             "WHERE status <> 'ok' ORDER BY maintenance, status, host",
             box=(14, 9),
@@ -198,14 +200,17 @@ def _hosts() -> list[Panel]:
         rows(
             "Age of each host's newest sample",
             "Since the last sweep that read a container of the host, to the end of this range; "
-            "none in this range: empty.",
+            "empty where none did.",
             "SELECT visit.host AS host, status, containers, "
-            f"datediff('s', newest, $__toTime) AS age FROM {newest} visit "
+            f"datediff('s', newest, $__toTime) AS age FROM {_NEWEST_VISITS} visit "
             f"LEFT JOIN {last_data} data ON visit.host = data.host ORDER BY age DESC, host",
             box=(10, 9),
             host=HOST_LINKS,
             status=status_cells(),
-            age=[*unit("s", 0), *coloured((600, YELLOW), (1800, RED))],
+            age=[
+                *unit("s", 0),
+                *coloured(*_LATE),
+            ],
         ),
     ]
 
@@ -231,9 +236,11 @@ def _busiest() -> list[Panel]:
 
 def _sweeps() -> list[Panel]:
     def of_jobs(column: str, name: str) -> str:
-        return (
+        return sql.broken(
             f"SELECT timestamp AS time, name, {column} AS {name} FROM {_SWEEPS} "
-            f"WHERE {sql.TIME} SAMPLE BY {sql.BUCKET} ORDER BY time, name"
+            f"WHERE {sql.TIME} SAMPLE BY {sql.BUCKET}",
+            ("name",),
+            (name,),
         )
 
     return [
@@ -249,10 +256,13 @@ def _sweeps() -> list[Panel]:
             "Share of failed visits",
             "Visits that were not ok, of all; those in maintenance are no failures.",
             "percent",
-            "SELECT timestamp AS time, "
-            f"100.0 * sum(CASE WHEN {_FAILED} THEN 1 ELSE 0 END) / count() AS share "
-            f"FROM {_VISITS} WHERE {sql.TIME} AND {sql.OF_HOSTS} "
-            f"SAMPLE BY {sql.BUCKET} ORDER BY time",
+            sql.broken(
+                "SELECT timestamp AS time, "
+                f"100.0 * sum(CASE WHEN {_FAILED} THEN 1 ELSE 0 END) / count() AS share "
+                f"FROM {_VISITS} WHERE {sql.TIME} AND {sql.OF_HOSTS} SAMPLE BY {sql.BUCKET}",
+                (),
+                ("share",),
+            ),
             name="failed",
             box=(8, 8),
             most=100,

@@ -61,7 +61,7 @@ def _now() -> list[Panel]:
             "Since the last sweep that visited this host.",
             "s",
             f"SELECT datediff('s', max(timestamp), $__toTime) AS age FROM {_VISITS} WHERE {_HERE}",
-            steps((600, YELLOW), (1800, RED)),
+            steps((tokens.intervals(2), YELLOW), (tokens.intervals(6), RED)),
             box=(4, 4),
         ),
         figure(
@@ -103,8 +103,12 @@ def _statuses() -> Panel:
     return strip(
         "Status over time",
         "The status of the last visit in each step of time; nothing where there was none.",
-        f"SELECT timestamp AS time, last(status) AS status FROM {_VISITS} WHERE {_HERE} "
-        f"SAMPLE BY {sql.BUCKET} ORDER BY time",
+        sql.broken(
+            f"SELECT timestamp AS time, last(status) AS status FROM {_VISITS} WHERE {_HERE} "
+            f"SAMPLE BY {sql.BUCKET}",
+            (),
+            ("status",),
+        ),
     )
 
 
@@ -114,7 +118,7 @@ def _containers() -> list[Panel]:
             title,
             f"{what}, stacked: the upper edge is the sum of all containers of this host.",
             unit_,
-            sql.per_container(sql.ONE_HOST, value=metric),
+            sql.summed(sql.ONE_HOST, "name", value=metric),
             name=_NAME,
             stacked=True,
         )
@@ -132,10 +136,11 @@ def _containers() -> list[Panel]:
 def _node() -> list[Panel]:
     def means(**values: str) -> str:
         columns = ", ".join(f"avg({column}) AS {name}" for name, column in values.items())
-        return (
+        found = (
             f"SELECT timestamp AS time, {columns} FROM {_NODES} WHERE {_HERE} "
-            f"SAMPLE BY {sql.BUCKET} ORDER BY time"
+            f"SAMPLE BY {sql.BUCKET}"
         )
+        return sql.broken(found, (), list(values))
 
     field = "${__field.name}"
     return [
@@ -190,8 +195,12 @@ def _disks() -> list[Panel]:
             "Disks in use",
             "Part of each local file system that is used; what is kept back for root is not.",
             "percent",
-            f"SELECT timestamp AS time, mount, avg(used_percentage) AS used FROM {_DISKS} "
-            f"WHERE {_HERE} SAMPLE BY {sql.BUCKET} ORDER BY time, mount",
+            sql.broken(
+                f"SELECT timestamp AS time, mount, avg(used_percentage) AS used FROM {_DISKS} "
+                f"WHERE {_HERE} SAMPLE BY {sql.BUCKET}",
+                ("mount",),
+                ("used",),
+            ),
             name=mount,
             box=(8, 9),
             most=100,
@@ -202,8 +211,12 @@ def _disks() -> list[Panel]:
             "Bytes a second of the whole device, between two sweeps. Where a counter went back, "
             "at a boot, there is a gap.",
             "Bps",
-            f"SELECT timestamp_floor('{sql.BUCKET}', timestamp) AS time, mount, "
-            f"avg(read) AS read, avg(written) AS written FROM ({speeds}) ORDER BY time, mount",
+            sql.broken(
+                f"SELECT timestamp_floor('{sql.BUCKET}', timestamp) AS time, mount, "
+                f"avg(read) AS read, avg(written) AS written FROM ({speeds})",
+                ("mount",),
+                ("read", "written"),
+            ),
             name=f"{mount} ${{__field.name}}",
             box=(8, 9),
         ),
@@ -232,7 +245,9 @@ def _changes() -> Panel:
     news = (
         "SELECT timestamp, name, container, state, health, exit_code, oom_killed, restarts, image, "
         f"started, {_number('state', sorted(STATES))} AS state_number, "
-        f"{_number('health', HEALTHS)} AS health_number FROM {_STATES} WHERE {_HERE}"
+        f"{_number('health', HEALTHS)} AS health_number FROM {_STATES} "
+        f"WHERE timestamp >= dateadd('s', -{tokens.LOOK_BACK_S}, $__fromTime) "
+        f"AND timestamp <= $__toTime AND {sql.ONE_HOST}"
     )
     watched = {
         "state_number": "state_before",
@@ -246,10 +261,10 @@ def _changes() -> Panel:
     return rows(
         "State changes",
         "A row where a container's state, health, start or number of restarts is another than "
-        "before, and where a new one was started in this range.",
+        "before, and where one is new.",
         "SELECT timestamp AS time, name, state, health, exit_code, oom_killed, restarts, image, "
-        f"container FROM ({states}) WHERE place > 1 AND ({is_other}) "
-        "OR place = 1 AND started >= $__fromTime ORDER BY time DESC, name",
+        f"container FROM ({states}) WHERE timestamp >= $__fromTime AND (place = 1 OR {is_other}) "
+        "ORDER BY time DESC, name",
         box=(24, 10),
         restarts=coloured((3, YELLOW), (10, RED)),
     )

@@ -22,6 +22,7 @@ from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models import dashboard as model
 
 from fleet.dashboards import tokens
+from fleet.dashboards.sql import NOT_VISITED
 
 PLUGIN = "questdb-questdb-datasource"
 
@@ -30,15 +31,16 @@ STATUS_COLOURS = {
     "ok": GREEN,
     "partial": YELLOW,
     "skipped": GREY,
+    NOT_VISITED: "dark-yellow",
     "host_key_changed": "dark-red",
     "host_key_unknown": "dark-orange",
 }
-"""Of statuses; any other has one of Grafana's in a chart, and is red in a table."""
+"""Of statuses; any other is red."""
 
-Value = tuple[str, Any]
+Limit = tuple[float | str, str]
+"""A number, or a token that is one once it is filled in, and the colour from it on."""
 Panel = cog.Builder[model.Panel]
 AnyPanel = TypeVar("AnyPanel", bound=Any)
-_GAP: Any = tokens.GAP_MS  # a number, once it is filled in
 
 
 class Format(IntEnum):
@@ -82,17 +84,20 @@ def source() -> shapes.DataSourceRef:
     return shapes.DataSourceRef(type_val=PLUGIN, uid=tokens.DATASOURCE)
 
 
-def steps(*limits: tuple[float, str], good: str = GREEN) -> dashboard.ThresholdsConfig:
+def steps(*limits: Limit, good: str = GREEN) -> dashboard.ThresholdsConfig:
     """`good` below the first limit, then each limit's colour from it on."""
     found = [model.Threshold(value=None, color=good)]
-    found += [model.Threshold(value=value, color=colour) for value, colour in limits]
+    for value, colour in limits:
+        number: Any = value
+        found.append(model.Threshold(value=number, color=colour))
     return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(found)
 
 
 def status_overrides(panel: AnyPanel) -> AnyPanel:
-    """The colour of each status, where a series is of one. Grafana looks for names before ours:
-    `hosts ok`, or the labels whole.
+    """The colour of each status, where a series is of one; any other is a shade of red. Grafana
+    looks for names before ours: `hosts ok`, or the labels whole.
     """
+    panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.SHADES).fixed_color(RED))
     for status, colour in STATUS_COLOURS.items():
         panel.override_by_regexp(rf"/\b{status}\b/", [colour_of(colour)])
     return panel
@@ -140,7 +145,7 @@ def _begun(
 ) -> AnyPanel:
     width, height = box
     panel.title(title).description(description).datasource(source())
-    panel.unit(unit).span(width).height(height).no_value("no data")
+    panel.unit(unit).span(width).height(height)
     panel.interval(tokens.INTERVAL)
     return panel
 
@@ -154,7 +159,7 @@ def lines(
     box: tuple[int, int] = (12, 9),
     stacked: bool = False,
     most: float | None = None,
-    limits: Sequence[tuple[float, str]] = (),
+    limits: Sequence[Limit] = (),
 ) -> timeseries.Panel:
     """Time series. `name` is what a line is called, with `${__field.labels.…}`; `limits` are drawn
     as dashed lines.
@@ -164,7 +169,6 @@ def lines(
         panel.with_target(Query(sql, Format.TIME_SERIES, chr(ord("A") + place)))
     panel.display_name(name).line_width(1).fill_opacity(60 if stacked else 8)
     panel.show_points(shapes.VisibilityMode.AUTO).span_nulls(False)
-    panel.insert_nulls(_GAP)
     if stacked:
         panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL).group("A"))
     panel.min(0)
@@ -192,7 +196,7 @@ def figure(
 ) -> stat.Panel:
     """One number, in the colour of its threshold. `field` names the column where it is a text."""
     panel = _begun(stat.Panel(), title, description, unit, box)
-    panel.with_target(Query(sql, Format.TABLE)).thresholds(thresholds)
+    panel.with_target(Query(sql, Format.TABLE)).thresholds(thresholds).no_value("no data")
     panel.color_mode(shapes.BigValueColorMode.VALUE).graph_mode(shapes.BigValueGraphMode.NONE)
     reduced = common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
     panel.reduce_options(reduced.fields(f"/^{field}$/" if field else ""))
@@ -228,7 +232,7 @@ def rows(
     description: str,
     sql: str,
     box: tuple[int, int] = (24, 9),
-    unit: str = "short",
+    unit: str = "string",  # else Grafana takes names and ids that look like numbers for numbers
     **columns: Sequence[model.DynamicConfigValue],
 ) -> table.Panel:
     """A table; `columns` are properties by the column they are for."""
@@ -245,7 +249,7 @@ def strip(
     """A text over time."""
     panel = _begun(statetimeline.Panel(), title, description, "string", box)
     panel.with_target(Query(sql, Format.TABLE)).mappings(status_mapping())
-    panel.insert_nulls(_GAP).fill_opacity(80).line_width(0)
+    panel.fill_opacity(80).line_width(0)
     return panel.show_value(shapes.VisibilityMode.NEVER).merge_values(True)
 
 
@@ -257,7 +261,7 @@ def unit(name: str, decimals: int | None = None) -> list[model.DynamicConfigValu
     return found
 
 
-def coloured(*limits: tuple[float, str]) -> list[model.DynamicConfigValue]:
+def coloured(*limits: Limit) -> list[model.DynamicConfigValue]:
     """A column's cells in the colours of limits."""
     found: list[dict[str, float | str | None]] = [{"value": None, "color": "transparent"}]
     found += [{"value": value, "color": colour} for value, colour in limits]

@@ -13,6 +13,7 @@ from fleet.tables import TableNames
 
 MODELS = Path(__file__).with_name("models")
 DATASOURCE_UID = "questdb"
+_HOUR = 3600
 LABELS = ("env", "role")
 """What the dashboards in deploy/grafana/ can be narrowed by."""
 
@@ -33,12 +34,13 @@ def files(names: Names) -> dict[str, str]:
     for model in sorted(path for path in MODELS.rglob("*") if path.is_file()):
         path = str(model.relative_to(MODELS))
         text = model.read_text(encoding="utf-8")
-        filled = _dashboard(text, names) if path.endswith(".json") else _text(text, names)
-        found[path] = filled
+        is_dashboard = path.endswith(".json")
+        found[path] = _dashboard(text, names) if is_dashboard else filled(text, names)
     return found
 
 
-def _text(text: str, names: Names) -> str:
+def filled(text: str, names: Names) -> str:
+    """A text, such as a question, with its tokens filled in."""
     words = _words(names)
     return re.sub("|".join(map(re.escape, words)), lambda found: str(words[found[0]]), text)
 
@@ -47,8 +49,7 @@ def _dashboard(text: str, names: Names) -> str:
     model = json.loads(text)
     chosen = model["templating"]["list"]
     model["templating"]["list"] = list(_variables(chosen, names.labels))
-    filled = _filled(model, _words(names))
-    return json.dumps(filled, indent=1, sort_keys=True) + "\n"
+    return json.dumps(_filled(model, _words(names)), indent=1, sort_keys=True) + "\n"
 
 
 def _variables(models: Sequence[Any], labels: Sequence[str]) -> Iterator[Any]:
@@ -86,7 +87,8 @@ def _conditions(labels: Sequence[str]) -> str:
 
 
 def _words(names: Names) -> dict[str, str | int]:
-    tables = names.tables
+    tables, every = names.tables, names.interval_s
+    look_back, lately = max(2 * _HOUR, 2 * every), max(_HOUR, 4 * every)
     return {
         tokens.CONTAINERS: tables.containers,
         tokens.HOSTS: tables.hosts,
@@ -95,9 +97,13 @@ def _words(names: Names) -> dict[str, str | int]:
         tokens.NODES: tables.nodes,
         tokens.DISKS: tables.disks,
         tokens.DATASOURCE: names.datasource,
-        tokens.INTERVAL: f"{names.interval_s}s",
-        tokens.INTERVAL_SECONDS: names.interval_s,
-        tokens.GAP_MS: 2_500 * names.interval_s,
+        tokens.INTERVAL: f"{every}s",
+        tokens.INTERVAL_SECONDS: every,
+        **{tokens.intervals(count): count * every for count in range(2, 10)},
+        tokens.LOOK_BACK_S: look_back,
+        tokens.LATELY_S: lately,
+        tokens.ALERT_RANGE_S: look_back + lately,
+        tokens.WEEK_S: max(7 * 86_400, 20 * every),
         tokens.OF_LABELS: _conditions(names.labels),
         tokens.LAST_LABELS: "".join(f', last("{one}") AS "{one}"' for one in names.labels),
         tokens.LABEL_COLUMNS: "".join(f', "{one}"' for one in names.labels),

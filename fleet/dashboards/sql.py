@@ -3,8 +3,10 @@
 Rules that all of them keep:
 
 - Null is a gap, never 0. A mean is taken over what is known.
-- A sum is taken in two steps: first each container's mean in a bucket, then the sum of those, so
-  that a second sweep in one bucket doubles nothing.
+- A line is broken where two sweeps did not come (`broken`): Grafana joins whatever points it gets.
+- A sum over containers is what they had together at a time: each one's mean in a bucket, for the
+  part of its host's sweeps at which it was there. So a second sweep in one bucket doubles nothing,
+  and a container that took another's place is not counted beside it.
 - Variables stand as `${name:sqlstring}`, which quotes and escapes them: names come from nodes. A
   condition on a variable that is set to All is none (`$__conditionalAll`), so that rows without a
   label, or a service, are not lost.
@@ -12,15 +14,22 @@ Rules that all of them keep:
   a constant condition that is false, and QuestDB reads nothing for it.
 """
 
+from collections.abc import Iterator, Sequence
+
 from fleet.dashboards import tokens
-from fleet.views import METRICS, SIZES
+from fleet.views import METRICS, SIZES, TABLE_HOURS, Size
 
 TIME = "$__timeFilter(timestamp)"
 BUCKET = "$__sampleByInterval"
 HOURS = "datediff('h', $__fromTime, $__toTime)"
 
-TABLE_HOURS = 24
-"""Longest range that is read from the table itself."""
+STEP_S = f"greatest($__interval_ms / 1000, {tokens.INTERVAL_SECONDS})"
+"""Seconds from one point of a line to the next: Grafana's step, but no less than the interval."""
+
+NOT_VISITED = "not visited"
+
+MISSED = 2.5
+"""A line is broken where points are so many steps apart."""
 
 
 def given(column: str, variable: str | None = None) -> str:
@@ -31,7 +40,7 @@ def given(column: str, variable: str | None = None) -> str:
 
 OF_HOSTS = f"{tokens.OF_LABELS} AND {given('host')}"
 OF_CONTAINERS = f"{OF_HOSTS} AND {given('service')} AND {given('name', 'container')}"
-ONE_HOST = "host = ${host:sqlstring}"
+ONE_HOST = "host IN (${host:sqlstring})"
 
 
 def table(token: str) -> str:
@@ -39,9 +48,21 @@ def table(token: str) -> str:
     return f'"{token}"'
 
 
+def _of_view(size: Size) -> str:
+    """The condition under which a range is read from a view."""
+    holds = f"{HOURS} > {size.over_hours}"
+    return holds if size.to_hours is None else f"{holds} AND {HOURS} <= {size.to_hours}"
+
+
+def _first(size: Size) -> str:
+    """The bucket of a view in which the range begins: it is taken whole, as is the last."""
+    return f"timestamp_floor('{size.name}', $__fromTime)"
+
+
 def buckets(*metrics: str) -> str:
     """Each container's figures in each bucket: time, host, container, name, service, total_memory,
-    the labels, and for each metric its sum, how many values that has, and the largest.
+    the labels, `samples` (its rows), and for each metric its sum, how many values that has, and
+    the largest.
     """
     last = f"last(name) AS name, last(service) AS service{tokens.LAST_LABELS}"
     grouped = ", ".join(
@@ -50,69 +71,118 @@ def buckets(*metrics: str) -> str:
     kept = ", ".join(f"{m}_sum, {m}_count, {m}_max" for m in metrics)
     branches = [
         f"SELECT timestamp AS time, host, container, {last}, last(total_memory) AS total_memory, "
-        f"{grouped} FROM {table(tokens.CONTAINERS)} "
+        f"count() AS samples, {grouped} FROM {table(tokens.CONTAINERS)} "
         f"WHERE {TIME} AND {HOURS} <= {TABLE_HOURS} SAMPLE BY {BUCKET}"
     ]
+    branches += [
+        f"SELECT timestamp AS time, host, container, name, service{tokens.LABEL_COLUMNS}, "
+        f'total_memory, samples, {kept} FROM "{tokens.CONTAINERS}_{size.name}" '
+        f"WHERE timestamp >= {_first(size)} AND timestamp <= $__toTime AND {_of_view(size)}"
+        for size in SIZES
+    ]
+    return "(" + " UNION ALL ".join(branches) + ")"
+
+
+def _sweeps_of_hosts() -> str:
+    """How many sweeps read containers of each host in each bucket."""
+    counted = f"timestamp AS time, host, count() AS sweeps FROM {table(tokens.HOSTS)}"
+    branches = [
+        f"SELECT {counted} WHERE {TIME} AND {HOURS} <= {TABLE_HOURS} AND containers > 0 "
+        f"SAMPLE BY {BUCKET}"
+    ]
     for size in SIZES:
-        holds = f"{HOURS} > {size.over_hours}"
-        if size.to_hours is not None:
-            holds += f" AND {HOURS} <= {size.to_hours}"
+        last = f"timestamp_floor('{size.name}', $__toTime)"
         branches.append(
-            f"SELECT timestamp AS time, host, container, name, service{tokens.LABEL_COLUMNS}, "
-            f'total_memory, {kept} FROM "{tokens.CONTAINERS}_{size.name}" '
-            f"WHERE {TIME} AND {holds}"
+            f"SELECT {counted} WHERE timestamp >= {_first(size)} "
+            f"AND timestamp < dateadd('m', {size.minutes}, {last}) "
+            f"AND {_of_view(size)} AND containers > 0 SAMPLE BY {size.name}"
         )
     return "(" + " UNION ALL ".join(branches) + ")"
 
 
-def mean(metric: str) -> str:
-    """The mean of a metric in a bucket; null where no value of it is known."""
-    return f"1.0 * {metric}_sum / {metric}_count"
+def broken(rows: str, keys: Sequence[str], values: Sequence[str], of_buckets: bool = False) -> str:
+    """Rows of lines with a row of nulls one step after each point that the next one does not
+    follow: in Grafana it ends all lines there. `rows` has time, `keys` and `values`.
+    """
+    step = STEP_S
+    if of_buckets:
+        cases = "".join(f" WHEN {_of_view(size)} THEN {size.minutes * 60}" for size in SIZES)
+        step = f"greatest({STEP_S}, CASE{cases} ELSE 0 END)"
+    shown = ", ".join(f'CASE WHEN part = 1 THEN "{value}" END AS "{value}"' for value in values)
+    return (
+        "SELECT CASE WHEN part = 1 THEN time ELSE dateadd('s', "
+        f"cast({step} AS int), time) END AS time, {''.join(f'{key}, ' for key in keys)}{shown} "
+        f"FROM (SELECT *, lead(time) OVER (ORDER BY time) AS next_time FROM ({rows})) "
+        "CROSS JOIN (SELECT x AS part FROM long_sequence(2)) "
+        f"WHERE part = 1 OR datediff('s', time, next_time) > {MISSED} * {step} ORDER BY time"
+    )
 
 
-def per_container(where: str, most: int | None = None, /, **values: str) -> str:
-    """A series for each container and value: `values` are columns by the metric they show, and
-    `total_memory`, which is none, shows the limit. `most` keeps the so many containers that have
-    the highest mean of the first.
+def _means(values: dict[str, str]) -> Iterator[str]:
+    """Columns by the metric they show, of rows that are grouped; a limit is the last one."""
+    for name, metric in values.items():
+        if metric in METRICS:
+            yield f'1.0 * sum({metric}_sum) / sum({metric}_count) AS "{name}"'
+        else:
+            yield f'last({metric}) AS "{name}"'
+
+
+def per_container(where: str, most: int, /, **values: str) -> str:
+    """A series for each container's name and value: `values` are columns by the metric they show,
+    and `total_memory`, which is none, shows the limit. Of more than `most` names those are kept
+    that have the highest mean of the first.
     """
     metrics = [metric for metric in values.values() if metric in METRICS]
-    shown = ", ".join(
-        f'{mean(metric) if metric in METRICS else metric} AS "{name}"'
-        for name, metric in values.items()
-    )
-    of = f"SELECT * FROM {buckets(*metrics)} WHERE {where}"
-    if most is None:
-        return f"SELECT time, host, name, {shown} FROM ({of}) ORDER BY time, host, name"
     first = metrics[0]
-    return (
-        f"WITH found AS ({of}) "
-        f"SELECT found.time AS time, found.host AS host, name, {shown} FROM found "
-        f"JOIN (SELECT host, container, 1.0 * sum({first}_sum) / sum({first}_count) AS of_all "
-        f"FROM found ORDER BY of_all DESC LIMIT {most}) top "
-        "ON found.host = top.host AND found.container = top.container "
-        "ORDER BY time, host, name"
+    found = (
+        f"WITH found AS (SELECT * FROM {buckets(*metrics)} WHERE {where}), "
+        f"top AS (SELECT host, name FROM (SELECT host, name, "
+        f"1.0 * sum({first}_sum) / sum({first}_count) AS of_all FROM found) "
+        f"WHERE of_all IS NOT NULL ORDER BY of_all DESC, host, name LIMIT {most}) "
+        f"SELECT found.time AS time, found.host AS host, found.name AS name, "
+        f"{', '.join(_means(values))} FROM found "
+        "JOIN top ON found.host = top.host AND found.name = top.name"
     )
+    return broken(found, ("host", "name"), list(values), of_buckets=True)
 
 
 def summed(where: str, by: str, /, **values: str) -> str:
-    """A series for each value of the column `by`: sums over containers of their means."""
-    inner = ", ".join(f'{mean(metric)} AS "{name}"' for name, metric in values.items())
-    outer = ", ".join(f'sum("{name}") AS "{name}"' for name in values)
-    return (
-        f"SELECT time, {by}, {outer} FROM (SELECT time, {by}, {inner} "
-        f"FROM {buckets(*values.values())} WHERE {where}) ORDER BY time, {by}"
+    """A series for each value of the column `by`: what its containers had together."""
+    inner = ", ".join(
+        f'1.0 * {metric}_sum / {metric}_count * samples / sweeps AS "{name}"'
+        for name, metric in values.items()
     )
+    outer = ", ".join(f'sum("{name}") AS "{name}"' for name in values)
+    found = (
+        f"SELECT time, {by}, {outer} FROM (SELECT each.time AS time, {by}, {inner} "
+        f"FROM (SELECT * FROM {buckets(*values.values())} WHERE {where}) each "
+        f"JOIN {_sweeps_of_hosts()} visits ON each.time = visits.time AND each.host = visits.host)"
+    )
+    return broken(found, (by,), list(values), of_buckets=True)
 
 
 def top(metric: str, where: str, limit: int) -> str:
     """The containers with the highest mean of a metric over the range, and its largest value."""
     return (
-        "SELECT host, name, service, mean, peak FROM (SELECT host, container, "
-        "last(name) AS name, last(service) AS service, "
+        "SELECT host, name, service, mean, peak FROM (SELECT host, name, "
+        "last(service) AS service, "
         f"1.0 * sum({metric}_sum) / sum({metric}_count) AS mean, max({metric}_max) AS peak "
         f"FROM (SELECT * FROM {buckets(metric)} WHERE {where} ORDER BY time)) "
         f"WHERE mean IS NOT NULL ORDER BY mean DESC, host, name LIMIT {limit}"
     )
+
+
+def newest_visits() -> str:
+    """The newest visit of each chosen host in the range: host, status, phase, detail, maintenance,
+    containers, timestamp. One that is three intervals old says nothing of now: its status is
+    `not visited`, and it has no containers.
+    """
+    is_old = f"timestamp < dateadd('s', -{tokens.intervals(3)}, $__toTime)"
+    columns = (
+        f"host, CASE WHEN {is_old} THEN '{NOT_VISITED}' ELSE status END AS status, phase, detail, "
+        f"maintenance, CASE WHEN {is_old} THEN 0 ELSE containers END AS containers, timestamp"
+    )
+    return newest(tokens.HOSTS, "host", OF_HOSTS, columns)
 
 
 def newest(token: str, keys: str, where: str, columns: str = "*") -> str:

@@ -11,8 +11,21 @@ DATASOURCE = "@datasource@"
 INTERVAL = "@interval@"
 """From one sweep to the next, as Grafana writes it: 5m."""
 INTERVAL_SECONDS = "@interval_seconds@"
-GAP_MS = "@gap_ms@"
-"""Milliseconds without a point after which a line is broken: two sweeps that did not come."""
+LOOK_BACK_S = "@look_back_s@"
+"""Seconds in which each container that is there has a row in `containerState`: two hours, or two
+intervals."""
+LATELY_S = "@lately_s@"
+"""Seconds: an hour, or four intervals."""
+ALERT_RANGE_S = "@alert_range_s@"
+"""Both together."""
+WEEK_S = "@week_s@"
+"""Seconds: a week, or twenty intervals."""
+
+
+def intervals(count: int) -> str:
+    """So many times the seconds from one sweep to the next."""
+    return f"@intervals_{count}@"
+
 
 LABEL = "@label@"
 """The variable that stands for each label's."""

@@ -17,6 +17,18 @@ def check_uid(uid: str) -> str:
     return uid
 
 
+def check_name(name: str) -> str:
+    """A table's name that means nothing to Grafana where it stands in a question; raises
+    `UsageError` for any other.
+    """
+    if "$" in name or "@" in name:
+        raise UsageError(
+            f"a table named {name!r} cannot stand in a dashboard: Grafana takes $ for the start of "
+            "a variable; a table without $ and @ can"
+        )
+    return name
+
+
 def write(files: Mapping[str, str], folder: Path, force: bool) -> list[Path]:
     """Write texts by their paths below a folder → all paths, in order.
 
