@@ -158,7 +158,8 @@ def _filled(database: QuestDB) -> int:
         names.containers,
         f"SELECT {at} AS timestamp, {container}, 'c' || lpad(m::string, 63, '0') AS id, "
         "'image:1' AS image, rnd_double() * 100 AS cpu, rnd_double() * 100 AS memory_percentage, "
-        "5 AS pids, rnd_double() * 1e9 AS memory_use, 2e9 AS total_memory, "
+        "5 AS pids, rnd_double() * 1e9 AS memory_use, 'bytes' AS memory_use_unit, "
+        "2e9 AS total_memory, 'bytes' AS total_memory_unit, "
         f"'docker+kernel' AS source, 300.0 AS window_seconds, {rates}, {labels} "
         f"FROM {each.format(rows)}",
     )

@@ -52,6 +52,25 @@ class Size:
 SIZES = (Size("10m", 10, TABLE_HOURS, 168), Size("1h", 60, 168, None))
 
 
+_UNITS = {"bytes": 0, "B": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
+
+
+def in_bytes(column: str) -> str:
+    """A size of memory in bytes, by the unit beside it. Per-node publishers, whose rows may be in
+    the same table, left it as Docker printed it. Null where the unit is no unit of memory.
+    """
+    cases = " ".join(f"WHEN '{unit}' THEN {1024.0**power}" for unit, power in _UNITS.items())
+    return f"{column} * CASE {column}_unit {cases} END"
+
+
+def figure(metric: str) -> str:
+    """A metric of the table, as it can be summed."""
+    return in_bytes(metric) if metric == "memory_use" else metric
+
+
+LIMIT = f"last({in_bytes('total_memory')}) AS total_memory"
+
+
 def view_name(table: str, size: Size) -> str:
     """What the server calls a view of `containerStats`, under that table's name there."""
     return f"{table}_{size.name}"
@@ -59,14 +78,13 @@ def view_name(table: str, size: Size) -> str:
 
 def create_statement(table: str, size: Size, labels: Sequence[str]) -> str:
     """A view whole."""
-    last = [*_TEXTS, *labels, "total_memory"]
-    columns = [f"last({quoted(name)}) AS {quoted(name)}" for name in last]
-    columns.append("count() AS samples")
+    columns = [f"last({quoted(name)}) AS {quoted(name)}" for name in (*_TEXTS, *labels)]
+    columns += [LIMIT, "count() AS samples"]
     for metric in METRICS:
         columns += [
-            f"sum({metric}) AS {metric}_sum",
-            f"count({metric}) AS {metric}_count",
-            f"max({metric}) AS {metric}_max",
+            f"sum({figure(metric)}) AS {metric}_sum",
+            f"count({figure(metric)}) AS {metric}_count",
+            f"max({figure(metric)}) AS {metric}_max",
         ]
     return (
         f"CREATE MATERIALIZED VIEW IF NOT EXISTS {quoted(view_name(table, size))} "

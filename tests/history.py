@@ -93,6 +93,8 @@ LAST_REDEPLOY = LAST - timedelta(hours=3)
 GONE = LAST - timedelta(minutes=30)
 FLAPS = tuple(LAST - timedelta(minutes=15 * n) for n in (3, 2, 1, 0))
 DEAD_JOB = LAST - timedelta(days=2)
+PUBLISHED_BY_NODES = (day(1), day(2))
+"""Until then db1's own publisher filled the table, with sizes as Docker prints them."""
 KEY_CHANGED = LAST - timedelta(minutes=15)
 
 LIVES = (
@@ -186,6 +188,8 @@ def history() -> History:
             for life in alive:
                 row = {**common, **_sample(life, number, at)}
                 _add_rates(row, life, at, before)
+                if box.name == "db1" and PUBLISHED_BY_NODES[0] <= at < PUBLISHED_BY_NODES[1]:
+                    row.update(printed=_printed(row))
                 made.add("containers", **row)
             _tell_states(made, common, at, told)
         if job == "fleet" or at == SECOND_SWEEP:
@@ -267,8 +271,20 @@ def _sample(life: Life, number: int, at: datetime) -> Cells:
         "memory_percentage": 100 * share,
         "memory_use": use,
         "total_memory": life.limit,
+        "memory_use_unit": "bytes",
+        "total_memory_unit": "bytes",
         "pids": 1 + (number + seed) % 5,
         "source": "docker+kernel",
+    }
+
+
+def _printed(row: Cells) -> Cells:
+    """The sizes of a row as a per-node publisher stores them."""
+    return {
+        "memory_use": row["memory_use"] / 2**20,
+        "memory_use_unit": "MiB",
+        "total_memory": row["total_memory"] / 2**30,
+        "total_memory_unit": "GiB",
     }
 
 
@@ -386,7 +402,8 @@ def deliver(client: Client, schema: Schema, rows: dict[str, list[Cells]]) -> Non
     """Send rows as `fleet` sends them, a request for each few thousand of one table."""
     for name, table in zip(TABLES, schema.tables, strict=True):
         columns = [column.name for column in table.columns]
-        cells = [tuple(row.get(column) for column in columns) for row in rows.get(name, ())]
+        stored = ({**row, **row.get("printed", {})} for row in rows.get(name, ()))
+        cells = [tuple(row.get(column) for column in columns) for row in stored]
         for first in range(0, len(cells), 20_000):
             batch = Rows(table, tuple(cells[first : first + 20_000]))
             client.write(ilp_text(batch).encode())

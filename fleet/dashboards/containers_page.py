@@ -5,6 +5,7 @@ from grafana_foundation_sdk.builders import dashboard
 from fleet.dashboards import common, sql, tokens
 from fleet.dashboards.fleet_page import CONTAINER_LINKS, HOST_LINKS
 from fleet.dashboards.panels import ORANGE, RED, Panel, coloured, lines, rows, unit
+from fleet.views import in_bytes
 
 MOST_SERIES = 50
 _ONE = "${__field.labels.host} ${__field.labels.name}"
@@ -118,7 +119,8 @@ def _latest() -> Panel:
     return rows(
         "Latest sample of each container",
         "The newest row of each container in this range, and how old that is.",
-        "SELECT host, name, service, image, cpu, memory_use, total_memory, memory_percentage, "
+        f"SELECT host, name, service, image, cpu, {in_bytes('memory_use')} AS memory_use, "
+        f"{in_bytes('total_memory')} AS total_memory, memory_percentage, "
         "net_in_rate, net_out_rate, block_in_rate, block_out_rate, pids, "
         "datediff('s', timestamp, $__toTime) AS age, container, source "
         f"FROM {found} ORDER BY host, name, age",

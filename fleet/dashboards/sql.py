@@ -17,7 +17,7 @@ Rules that all of them keep:
 from collections.abc import Iterator, Sequence
 
 from fleet.dashboards import tokens
-from fleet.views import METRICS, SIZES, TABLE_HOURS, Size
+from fleet.views import LIMIT, METRICS, SIZES, TABLE_HOURS, Size, figure
 
 TIME = "$__timeFilter(timestamp)"
 BUCKET = "$__sampleByInterval"
@@ -66,11 +66,12 @@ def buckets(*metrics: str) -> str:
     """
     last = f"last(name) AS name, last(service) AS service{tokens.LAST_LABELS}"
     grouped = ", ".join(
-        f"sum({m}) AS {m}_sum, count({m}) AS {m}_count, max({m}) AS {m}_max" for m in metrics
+        f"sum({figure(m)}) AS {m}_sum, count({figure(m)}) AS {m}_count, max({figure(m)}) AS {m}_max"
+        for m in metrics
     )
     kept = ", ".join(f"{m}_sum, {m}_count, {m}_max" for m in metrics)
     branches = [
-        f"SELECT timestamp AS time, host, container, {last}, last(total_memory) AS total_memory, "
+        f"SELECT timestamp AS time, host, container, {last}, {LIMIT}, "
         f"count() AS samples, {grouped} FROM {table(tokens.CONTAINERS)} "
         f"WHERE {TIME} AND {HOURS} <= {TABLE_HOURS} SAMPLE BY {BUCKET}"
     ]
