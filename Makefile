@@ -12,9 +12,9 @@ demo:  ## real rows of real containers, through real SSH, in a real QuestDB
 	@$(SETUP) demo .demo/venv
 	@exec env PYTHONDONTWRITEBYTECODE=1 .demo/venv/bin/python -m tests.lab.demo
 
-test:  ## all tests, on real parts; ARGS="-k something" for some
+test:  ## all tests, on real parts; ARGS="-k something" for some, ARGS="-n 0" for one at a time
 	@$(SETUP) test .venv
-	@exec $(ROOT) $(PYTHON) -m pytest $(ARGS)
+	@exec $(ROOT) $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-cgroup2:  ## what is read on cgroup v2 is what Docker says, in an emulated guest
 	@$(SETUP) guest .venv

@@ -62,8 +62,9 @@ class E2eCounter:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count when asked to."""
-    if path := config.getoption("--e2e-report"):
+    """Count when asked to: in the process that hears of all tests, not in its workers."""
+    path = config.getoption("--e2e-report")
+    if path and not hasattr(config, "workerinput"):
         config.pluginmanager.register(E2eCounter(Path(path)))
 
 
