@@ -322,3 +322,11 @@ def test_no_column_of_texts_has_the_unit_of_a_number():
         for panel in page["panels"]:
             if panel["type"] == "table":
                 assert panel["fieldConfig"]["defaults"]["unit"] == "string"
+
+
+def test_no_question_of_a_variable_or_a_rule_needs_a_step():
+    """Grafana works out a step of time for panels only."""
+    for question in questions(DEPLOYED):
+        if question.kind != "panel":
+            assert "$__sampleByInterval" not in question.sql
+            assert "$__interval" not in question.sql

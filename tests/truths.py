@@ -345,7 +345,9 @@ def values(column: str, table: str, *narrowed_by: str) -> Truth:
     """What a variable offers."""
 
     def truth(asked: Asked) -> Answer:
-        source = asked.buckets if table == "buckets" else asked.rows(table)
+        source = asked.rows(table)
+        if table == "containers" and asked.hours > 24:
+            source = asked.buckets
         fitting = [
             row for row in source if all(asked.is_chosen(name, row[name]) for name in narrowed_by)
         ]
@@ -578,8 +580,8 @@ TRUTHS: dict[tuple[str, str], Truth] = {
     **_variables("fleet"),
     **_variables("containers"),
     **_variables("host"),
-    ("containers", "service"): values("service", "buckets", *LABELS, "host"),
-    ("containers", "container"): values("name", "buckets", *LABELS, "host", "service"),
+    ("containers", "service"): values("service", "containers", *LABELS, "host"),
+    ("containers", "container"): values("name", "containers", *LABELS, "host", "service"),
     ("fleet", "Redeploys"): _redeploys,
     ("containers", "Redeploys"): lambda asked: _redeploys(asked, by_container=True),
     ("host", "Redeploys"): lambda asked: _redeploys(asked, one_host=True),

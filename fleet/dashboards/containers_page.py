@@ -29,7 +29,7 @@ def page() -> dashboard.Dashboard:
 
 
 def _values(column: str, where: str) -> str:
-    return sql.values_of(column, sql.buckets("cpu"), where)
+    return sql.values_of(column, sql.names(), where)
 
 
 def _each(**values: str) -> str:

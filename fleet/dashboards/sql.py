@@ -84,6 +84,23 @@ def buckets(*metrics: str) -> str:
     return "(" + " UNION ALL ".join(branches) + ")"
 
 
+def names() -> str:
+    """The hosts, names, services and labels of containers in the range, as variables need them: no
+    step of time, for Grafana has none there.
+    """
+    columns = f"host, name, service{tokens.LABEL_COLUMNS}"
+    branches = [
+        f"SELECT {columns} FROM {table(tokens.CONTAINERS)} "
+        f"WHERE {TIME} AND {HOURS} <= {TABLE_HOURS}"
+    ]
+    branches += [
+        f'SELECT {columns} FROM "{tokens.CONTAINERS}_{size.name}" '
+        f"WHERE timestamp >= {_first(size)} AND timestamp <= $__toTime AND {_of_view(size)}"
+        for size in SIZES
+    ]
+    return "(" + " UNION ALL ".join(branches) + ")"
+
+
 def _sweeps_of_hosts() -> str:
     """How many sweeps read containers of each host in each bucket."""
     counted = f"timestamp AS time, host, count() AS sweeps FROM {table(tokens.HOSTS)}"
