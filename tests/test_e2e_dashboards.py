@@ -47,6 +47,7 @@ HOST_OF = {"all": "db1", "several": "o'hara", "one": "web1", "nothing": "nowhere
 SPANS = {
     "an edge": Range(END - timedelta(days=2, minutes=18), END - timedelta(minutes=23), INTERVAL),
     "the pause": Range(day(22), day(22, 12), INTERVAL),
+    "the cut-over": Range(day(1, 20), day(2, 4), INTERVAL),
     "6 hours": Range(END - timedelta(hours=6), END, INTERVAL),
     "2 days": Range(day(27, 13), day(29, 13), INTERVAL),
     "30 days": Range(END - timedelta(days=30), END, timedelta(hours=1)),
@@ -59,6 +60,7 @@ CASES = [
     ("6 hours", "one"),
     ("6 hours", "nothing"),
     ("2 days", "several"),
+    ("the cut-over", "all"),
     ("30 days", "all"),
     ("30 days", "one"),
     ("the boot", "all"),

@@ -213,7 +213,8 @@ def _part(asked: Asked, bucket: Cells, metric: str) -> float | None:
     known = mean(row[metric] for row in bucket["rows"])
     if known is None:
         return None
-    return known * len(bucket["rows"]) / asked.sweeps[bucket["time"], bucket["host"]]
+    sweeps = asked.sweeps.get((bucket["time"], bucket["host"]), 0)
+    return known * min(1, len(bucket["rows"]) / sweeps) if sweeps else known
 
 
 def top(metric: str) -> Truth:

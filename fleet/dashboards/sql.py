@@ -166,15 +166,18 @@ def per_container(where: str, most: int, /, **values: str) -> str:
 
 def summed(where: str, by: str, /, **values: str) -> str:
     """A series for each value of the column `by`: what its containers had together."""
+    # More rows than sweeps, or rows without any: a per-node publisher is at work, or was.
+    part = "CASE WHEN sweeps > samples THEN 1.0 * samples / sweeps ELSE 1.0 END"
     inner = ", ".join(
-        f'1.0 * {metric}_sum / {metric}_count * samples / sweeps AS "{name}"'
+        f'1.0 * {metric}_sum / {metric}_count * {part} AS "{name}"'
         for name, metric in values.items()
     )
     outer = ", ".join(f'sum("{name}") AS "{name}"' for name in values)
     found = (
         f"SELECT time, {by}, {outer} FROM (SELECT each.time AS time, {by}, {inner} "
         f"FROM (SELECT * FROM {buckets(*values.values())} WHERE {where}) each "
-        f"JOIN {_sweeps_of_hosts()} visits ON each.time = visits.time AND each.host = visits.host)"
+        f"LEFT JOIN {_sweeps_of_hosts()} visits "
+        "ON each.time = visits.time AND each.host = visits.host)"
     )
     return broken(found, (by,), list(values), of_buckets=True)
 
