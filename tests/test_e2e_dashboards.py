@@ -21,11 +21,12 @@ from fleet.dashboards.render import Names, files, filled
 from fleet.questdb_conf import parse_conf
 from fleet.questdb_http import Client
 from fleet.tables import schema_of
+from tests.asked import Answer, Asked
 from tests.grafana import ALL, Chosen, Question, Range, expanded, questions
 from tests.history import END, INTERVAL, LABELS, LATE, day, deliver, history, names_of
 from tests.lab.questdb import QuestDB
 from tests.lab.waiting import poll
-from tests.truths import ORDERED, TRUTHS, Answer, Asked
+from tests.truths import ORDERED, TRUTHS
 
 pytestmark = pytest.mark.e2e
 

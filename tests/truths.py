@@ -5,161 +5,24 @@ out, in the order of the question's columns. Rows of `ORDERED` come in that orde
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from itertools import pairwise
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
-from tests.grafana import ALL, Chosen, Range
-from tests.history import INTERVAL, LABELS, LIVES, Cells, History
-
-Answer = list[tuple[Any, ...]]
-LOOK_BACK = timedelta(hours=2)
-LATELY_S = max(3600, 4 * INTERVAL.total_seconds())
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def floor(moment: datetime, step: timedelta) -> datetime:
-    """The start of the step of time that a moment lies in."""
-    return EPOCH + (moment - EPOCH) // step * step
-
-
-def newest(rows: Iterable[Cells], *keys: str) -> list[Cells]:
-    """The newest row of each."""
-    found: dict[tuple[Any, ...], Cells] = {}
-    for row in sorted(rows, key=lambda row: row["timestamp"]):
-        found[tuple(row[key] for key in keys)] = row
-    return list(found.values())
-
-
-def grouped(rows: Iterable[Cells], key: Callable[[Cells], Any]) -> dict[Any, list[Cells]]:
-    """Rows by a key, each group in the order of time."""
-    found: dict[Any, list[Cells]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row["timestamp"]):
-        found[key(row)].append(row)
-    return found
-
-
-def mean(values: Iterable[float | None]) -> float | None:
-    """Of what is known; None of nothing."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def total(values: Iterable[float | None]) -> float | None:
-    """As above, the sum."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question's range and variables, over a history."""
-
-    history: History
-    span: Range
-    chosen: Mapping[str, Chosen]
-    kept: dict[str, list[Cells]] = field(default_factory=dict)
-    """Rows of the range by table, once they were asked for."""
-
-    def is_chosen(self, variable: str, value: str | None) -> bool:
-        """Whether a variable lets a value pass."""
-        wanted = self.chosen[variable]
-        if wanted in (ALL, [ALL]):
-            return True
-        return value in ([wanted] if isinstance(wanted, str) else wanted)
-
-    def host_fits(self, row: Cells) -> bool:
-        """By labels and host."""
-        labels = all(self.is_chosen(label, row[label]) for label in LABELS)
-        return labels and self.is_chosen("host", row["host"])
-
-    def container_fits(self, row: Cells) -> bool:
-        """By service and name as well."""
-        return (
-            self.host_fits(row)
-            and self.is_chosen("service", row["service"])
-            and self.is_chosen("container", row["name"])
-        )
-
-    def rows(self, table: str) -> list[Cells]:
-        """All rows of the range."""
-        if table not in self.kept:
-            start, end = self.span.start, self.span.end
-            rows = self.history.rows[table]
-            self.kept[table] = [row for row in rows if start <= row["timestamp"] <= end]
-        return self.kept[table]
-
-    def of_hosts(self, table: str) -> list[Cells]:
-        """Those of the chosen hosts."""
-        return [row for row in self.rows(table) if self.host_fits(row)]
-
-    @property
-    def newest_visits(self) -> list[Cells]:
-        """The newest visit of each of the chosen hosts; an old one says nothing of now."""
-        old = self.span.end - 3 * INTERVAL
-        return [
-            row if row["timestamp"] >= old else {**row, "status": "not visited", "containers": 0}
-            for row in newest(self.rows("hosts"), "host")
-            if self.host_fits(row)
-        ]
-
-    def age(self, moment: datetime) -> int:
-        """Whole seconds from then to the end of the range."""
-        return int((self.span.end - moment).total_seconds())
-
-    @property
-    def hours(self) -> int:
-        """How many whole hours the range lasts."""
-        return (self.span.end - self.span.start) // timedelta(hours=1)
-
-    @property
-    def step(self) -> timedelta:
-        """How long a bucket of containers lasts: the panel's step, or that of a view."""
-        if self.hours <= 24:
-            return self.span.step
-        return timedelta(minutes=10) if self.hours <= 168 else timedelta(hours=1)
-
-    def in_buckets(self, table: str) -> list[Cells]:
-        """The rows of the range; of a view's range the first and the last bucket are whole."""
-        if self.hours <= 24:
-            return self.rows(table)
-        first, last = floor(self.span.start, self.step), floor(self.span.end, self.step)
-        return [
-            row for row in self.history.rows[table] if first <= row["timestamp"] < last + self.step
-        ]
-
-    @cached_property
-    def buckets(self) -> list[Cells]:
-        """Each container's rows in each step of time: `rows`, and what is last of the texts."""
-        step = self.step
-        groups = grouped(
-            self.in_buckets("containers"),
-            lambda row: (floor(row["timestamp"], step), row["host"], row["container"]),
-        )
-        texts = ("name", "service", "total_memory", *LABELS)
-        return [
-            {
-                "time": time,
-                "host": host,
-                "container": container,
-                "rows": rows,
-                **{text: rows[-1][text] for text in texts},
-            }
-            for (time, host, container), rows in groups.items()
-        ]
-
-    @cached_property
-    def sweeps(self) -> dict[tuple[datetime, str], int]:
-        """How often each host's containers were read in each bucket."""
-        rows = [row for row in self.in_buckets("hosts") if row["containers"] > 0]
-        groups = grouped(rows, lambda row: (floor(row["timestamp"], self.step), row["host"]))
-        return {key: len(found) for key, found in groups.items()}
-
-
-Truth = Callable[[Asked], Answer]
+from tests.asked import (
+    LOOK_BACK,
+    Answer,
+    Asked,
+    Truth,
+    failed,
+    floor,
+    grouped,
+    mean,
+    newest,
+    total,
+)
+from tests.history import LABELS, Cells
+from tests.truths_of_alerts import RULES
 
 
 def each(*metrics: str) -> Truth:
@@ -241,12 +104,8 @@ def visits(what: Callable[[list[Cells]], Any]) -> Truth:
     return lambda asked: [(what(asked.newest_visits),)]
 
 
-def _failed(row: Cells) -> bool:
-    return row["status"] != "ok" and not row["maintenance"]
-
-
 def _share(rows: list[Cells]) -> float | None:
-    return 100.0 * sum(map(_failed, rows)) / len(rows) if rows else None
+    return 100.0 * sum(map(failed, rows)) / len(rows) if rows else None
 
 
 def _by_status_now(asked: Asked) -> Answer:
@@ -461,102 +320,6 @@ def _state_changes(asked: Asked) -> Answer:
     return found
 
 
-def _host_not_ok(asked: Asked) -> Answer:
-    groups = grouped(asked.rows("hosts"), lambda row: row["host"])
-    old = asked.span.end - 3 * INTERVAL
-    return [
-        (host, 2)
-        for host, rows in groups.items()
-        if len(rows) > 1 and all(map(_failed, rows[-2:])) and rows[-1]["timestamp"] >= old
-    ]
-
-
-def _no_sweep(asked: Asked) -> Answer:
-    found = []
-    for name, rows in grouped(asked.rows("sweeps"), lambda row: row["name"]).items():
-        times = [row["timestamp"] for row in rows]
-        gaps = sorted(b - a for a, b in pairwise(times))
-        if len(times) > 6:
-            usual = max(INTERVAL, gaps[(len(gaps) + 1) // 2 - 1])
-            found.append((name, (asked.span.end - times[-1]) / usual))
-    if not asked.rows("sweeps"):
-        found.append(("any", timedelta(days=7) / INTERVAL))
-    return found
-
-
-def _key_changed(asked: Asked) -> Answer:
-    rows = newest(asked.rows("hosts"), "host")
-    return [(row["host"], 1) for row in rows if row["status"] == "host_key_changed"]
-
-
-def _memory_near_limit(asked: Asked) -> Answer:
-    """By the events: who has more than nine tenths, and was seen in the last three intervals."""
-    old = asked.span.end - 3 * INTERVAL
-    most: dict[tuple[str, str], float] = {}
-    for row in newest(asked.rows("containers"), "host", "container"):
-        if row["memory_use"] > 0.9 * row["total_memory"] and row["timestamp"] >= old:
-            key = row["host"], row["name"]
-            most[key] = max(most.get(key, 0), row["memory_percentage"])
-    return [(*key, value) for key, value in most.items()]
-
-
-def _vanished(asked: Asked) -> Answer:
-    """By the lives: who ended in the range, seen by a sweep, after an hour or more, and has nobody
-    of its service, or of its name, beside it now.
-    """
-    found = []
-    for life in LIVES:
-        if life.ended is None or not asked.span.start < life.ended <= asked.span.end:
-            continue
-        if life.exited is not None:
-            continue
-        seen = any(
-            row["host"] == life.host and row["timestamp"] >= life.ended
-            for row in asked.rows("hosts")
-            if row["containers"] > 0
-        )
-        name = life.name_at(life.ended)
-        beside = [
-            other
-            for other in LIVES
-            if other.host == life.host
-            and other.started <= asked.span.end
-            and (other.ended is None or other.ended > asked.span.end)
-            and (other.service or other.name_at(asked.span.end)) == (life.service or name)
-        ]
-        if seen and not beside and life.ended - life.started >= timedelta(hours=1):
-            found.append((life.host, name, 1))
-    return found
-
-
-def _restarting(asked: Asked) -> Answer:
-    """By the lives: who was restarted three times or more within the last hour."""
-    since = asked.span.end - timedelta(seconds=LATELY_S)
-    found = []
-    for life in LIVES:
-        rows = [row for row in asked.rows("states") if row["id"] == life.id]
-        seen = [row["timestamp"] for row in rows if row["restarts"] is not None]
-        counted = [
-            moment
-            for moment in life.restarts
-            if any(time >= max(moment, since) for time in seen)
-            and any(time < moment for time in seen)
-            and moment > since - INTERVAL
-        ]
-        if len(counted) >= 3:
-            found.append((life.host, life.name_at(asked.span.end), len(counted)))
-    return found
-
-
-def _spool_grows(asked: Asked) -> Answer:
-    found = []
-    for name, rows in grouped(asked.rows("sweeps"), lambda row: row["name"]).items():
-        last = [row["spooled"] for row in rows[-3:]]
-        if len(last) == 3 and last[0] < last[1] < last[2]:
-            found.append((name, last[2]))
-    return found
-
-
 def _age_of_newest(table: str, one_host: bool) -> Truth:
     def truth(asked: Asked) -> Answer:
         rows = _here(asked, table) if one_host else asked.rows(table)
@@ -578,6 +341,7 @@ def _variables(page: str) -> dict[tuple[str, str], Truth]:
 
 
 TRUTHS: dict[tuple[str, str], Truth] = {
+    **{("alerts", title): truth for title, truth in RULES.items()},
     **_variables("fleet"),
     **_variables("containers"),
     **_variables("host"),
@@ -587,7 +351,7 @@ TRUTHS: dict[tuple[str, str], Truth] = {
     ("containers", "Redeploys"): lambda asked: _redeploys(asked, by_container=True),
     ("host", "Redeploys"): lambda asked: _redeploys(asked, one_host=True),
     ("fleet", "Hosts ok"): visits(lambda rows: sum(row["status"] == "ok" for row in rows)),
-    ("fleet", "Hosts not ok"): visits(lambda rows: sum(map(_failed, rows))),
+    ("fleet", "Hosts not ok"): visits(lambda rows: sum(map(failed, rows))),
     ("fleet", "Hosts without data"): visits(
         lambda rows: sum(row["containers"] == 0 for row in rows)
     ),
@@ -641,13 +405,6 @@ TRUTHS: dict[tuple[str, str], Truth] = {
     ("host", "Read from and written to disks"): _disk_rates,
     ("host", "Disks now"): _disks_now,
     ("host", "State changes"): _state_changes,
-    ("alerts", "Host not ok for two sweeps"): _host_not_ok,
-    ("alerts", "No sweep for three intervals"): _no_sweep,
-    ("alerts", "Host key changed"): _key_changed,
-    ("alerts", "Memory over 90 % of its limit"): _memory_near_limit,
-    ("alerts", "Container vanished"): _vanished,
-    ("alerts", "Container keeps restarting"): _restarting,
-    ("alerts", "Spool grows"): _spool_grows,
 }
 
 ORDERED = {
