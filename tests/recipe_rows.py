@@ -22,7 +22,7 @@ DOWN_AT = timedelta(hours=3)
 GONE_AT = timedelta(hours=2)
 DEPLOYED_AT = timedelta(hours=5)
 BEGUN_ANEW_AT = timedelta(minutes=30)
-"""db1's database: its main process was killed for want of memory, and the policy started it again."""
+"""db1's database: its main process was killed, and the policy started it again."""
 SHELVED_AT = timedelta(hours=30)
 """old1 had failed for long, and was put into maintenance."""
 UNTOLD_FROM, UNTOLD_TO = timedelta(hours=28), timedelta(hours=23)
@@ -204,7 +204,7 @@ def _jobs(made: History, at: datetime, age: timedelta) -> None:
 
 
 def _published(made: History, last: datetime) -> None:
-    """web1's own publisher goes on for the last hour: sizes as Docker prints them, 0 for unknown."""
+    """web1 has its publisher for the last hour: sizes as Docker prints them, 0 for unknown."""
     printed: Row = {"name": "shop-web-1", "container": "web1-new", "cpu": 0.0}
     printed |= {"memory_use": 480.0, "memory_use_unit": "MiB", "memory_percentage": 93.75}
     printed |= {"total_memory": 0.5, "total_memory_unit": "GiB"}
