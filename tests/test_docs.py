@@ -118,4 +118,4 @@ def test_cron_gets_what_the_shell_exports():
     page = PAGES["quickstart"]
     exported = set(re.findall(r"export\s+(\w+)=", page))
     assert exported
-    assert exported <= set(re.findall(r"^(\w+)=", page, re.MULTILINE))
+    assert exported <= set(re.findall(r"^```\n(\w+)=", page, re.MULTILINE))
