@@ -39,7 +39,7 @@ _BREAKS = "@:="
 """Where bash begins a new word though the shell does not."""
 
 _ATOM = re.compile(r"(?P<before>(?:.*[,:])?[!&]?)(?P<begun>[^,:]*)", re.DOTALL)
-_PLAIN = re.compile(r"[A-Za-z0-9_./%+][A-Za-z0-9_.:/%+@-]*")
+_PLAIN = re.compile(r"[\w./%+][\w.:/%+@-]*")
 """Names that no shell reads anything in: an inventory's names may come from somebody's tags."""
 
 
@@ -127,17 +127,35 @@ class _Shell(ShellComplete):
         return words[1:], last.removesuffix(_CURSOR)
 
     def get_completions(self, args: list[str], incomplete: str) -> Candidates:
-        """Candidates for the whole word: of `--option=val` the option stays before it."""
-        found = super().get_completions(args, incomplete)
+        """Candidates for the whole word: of `--option=val` and `-oval` the option stays before."""
         option, equals, _value = incomplete.partition("=")
-        if not equals or not option.startswith("--"):
-            return found
+        before = ""
+        if option.startswith("--"):
+            before = option + equals if equals else ""
+        elif before := self._short(args, incomplete):
+            args, incomplete = [*args, f"-{before[-1]}"], incomplete.removeprefix(before)
+        found = super().get_completions(args, incomplete)
         return [
-            CompletionItem(f"{option}={item.value}", item.type, item.help)
+            CompletionItem(before + item.value, item.type, item.help)
             if item.type == "plain"
             else item
             for item in found
         ]
+
+    def _short(self, args: list[str], word: str) -> str:
+        """`-l` of `-lbe`, `-vl` of `-vlbe`; nothing where no value follows such an option."""
+        commands = self.cli.commands if isinstance(self.cli, click.Group) else {}
+        command = commands.get(args[0]) if args else None
+        if command is None or "--" in args or word[:1] != "-":
+            return ""
+        options = {name: param for param in command.params for name in param.opts}
+        for end, letter in enumerate(word[1:], 2):
+            param = options.get(f"-{letter}")
+            if not isinstance(param, click.Option):
+                return ""
+            if not (param.is_flag or param.count):
+                return word[:end] if word[end:] and word[end] != "-" else ""
+        return ""
 
 
 class _Bash(_Shell, BashComplete):
@@ -219,4 +237,13 @@ def _is_only_read(source: str) -> bool:
 
 
 def _plain(names: Iterable[str]) -> list[str]:
-    return [name for name in names if _PLAIN.fullmatch(name)]
+    return [name for name in names if _PLAIN.fullmatch(name) and _can_be_said(name)]
+
+
+def _can_be_said(name: str) -> bool:
+    """Whether the shell's own encoding has all its letters."""
+    try:
+        name.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

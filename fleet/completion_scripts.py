@@ -21,10 +21,17 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 ZSH = r"""#compdef %(prog_name)s
 
 %(complete_func)s() {
-    local -a plain described response
+    local -a plain described response line given
     local type key descr
+    local -i at
     (( $+commands[%(prog_name)s] )) || return 1
-    response=("${(@f)$(COMP_WORDS="${(j: :)words[1,CURRENT]}" \
+    # assignments before the command are not among its words
+    line=("${(@Q)${(@z)LBUFFER}}")
+    at=$(( $#line - CURRENT + ($#PREFIX + $#QIPREFIX ? 1 : 2) ))
+    while (( --at > 0 )) && [[ $line[at] == *=* && ${line[at]%%%%=*} != *[^A-Za-z0-9_]* ]]; do
+        [[ $line[at] == FLEET_INVENTORY=* && -z $given ]] && given=("$line[at]")
+    done
+    response=("${(@f)$(env "${given[@]}" COMP_WORDS="${(j: :)words[1,CURRENT]}" \
         %(complete_var)s=zsh_complete %(prog_name)s 2>/dev/null)}")
     for type key descr in "${(@)response}"; do
         case $type in

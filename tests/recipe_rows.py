@@ -21,6 +21,14 @@ KILLED_AT = timedelta(hours=3)
 DOWN_AT = timedelta(hours=3)
 GONE_AT = timedelta(hours=2)
 DEPLOYED_AT = timedelta(hours=5)
+BEGUN_ANEW_AT = timedelta(minutes=30)
+"""db1's database: its main process was killed, and the policy started it again."""
+SHELVED_AT = timedelta(hours=30)
+"""old1 had failed for long, and was put into maintenance."""
+UNTOLD_FROM, UNTOLD_TO = timedelta(hours=28), timedelta(hours=23)
+"""Ages between which the web hosts had an older forced command, which tells no states."""
+STARTED_AGO = {"import": timedelta(hours=7), "old-import": timedelta(days=21)}
+IMPORT_KILLED_AT = timedelta(hours=6)
 QUIET_FROM, QUIET_TO = timedelta(hours=10, minutes=40), timedelta(hours=10)
 """Ages between which cron did not run."""
 
@@ -75,6 +83,7 @@ def history(now: datetime) -> History:
             _visit(made, by_hand, "web1")
             made.add("fleetSweep", by_hand, name="hand", hosts=1, failed=0, spooled=0)
     _states(made)
+    _published(made, last)
     return made
 
 
@@ -89,8 +98,9 @@ def _visit(made: History, at: datetime, host: str) -> bool:
     """One host's rows → whether it was ok."""
     age = made.now - at
     if host == "old1":
-        made.add("hostStatus", at, host, status="timeout", maintenance=True)
-        return True
+        shelved = age <= SHELVED_AT
+        made.add("hostStatus", at, host, status="timeout", maintenance=shelved)
+        return shelved
     if host == "db2" and age <= DOWN_AT:
         detail = "10.0.0.4 port 22: No route to host"
         made.add("hostStatus", at, host, status="unreachable", detail=detail, maintenance=False)
@@ -115,7 +125,8 @@ def _disks(made: History, at: datetime, host: str) -> None:
 def _containers(made: History, at: datetime, host: str) -> None:
     def stats(name: str, container: str, **cells: Any) -> None:
         units = dict.fromkeys(("memory_use_unit", "total_memory_unit"), "bytes")
-        made.add("containerStats", at, host, name=name, container=container, **units, **cells)
+        known = {"name": name, "container": container, "sampled": at + timedelta(seconds=2)}
+        made.add("containerStats", at, host, **known, **units, **cells)
 
     age = made.now - at
     today = age < timedelta(days=1)
@@ -138,6 +149,8 @@ def _containers(made: History, at: datetime, host: str) -> None:
     elif host == "db1":
         held = max(0.0, 3600.0 - age.total_seconds()) / 10
         kills = 2 if age <= KILLED_AT else 0
+        if age <= BEGUN_ANEW_AT:
+            held, kills = 100 + (BEGUN_ANEW_AT - age).total_seconds() / 10, 1
         stats("shop-db-1", "db1-db", cpu=80.0, service="db", oom_kills=kills, **memory)
         made.tables["containerStats"][-1] |= {"throttled_seconds": held}
 
@@ -152,6 +165,16 @@ def _states(made: History) -> None:
             cells = {"state": "running", "restarts": 0, "oom_killed": False, **cells}
             made.add("containerState", at, host, name=name, container=container, **cells)
 
+        _jobs(made, at, age)
+        restarts = 6 if number < 2 else 4 if number < 20 else 2 if number < 25 else 0
+        if number == 24:  # news of something else, before the step between 24 and 25 hours ago
+            before = at - timedelta(minutes=30)
+            state("db1", "flappy", "flappy", before, image="shop/flappy:1", restarts=0)
+        state("db1", "flappy", "flappy", image="shop/flappy:1", restarts=restarts)
+        state("db1", "cron", "cron", image="shop/cron:1", state="exited", exit_code=1)
+        state("db1", "shop-db-1", "db1-db", restarts=int(age <= BEGUN_ANEW_AT))
+        if UNTOLD_TO < age < UNTOLD_FROM:
+            continue
         web = {"service": "web", "image": "shop/web:1"}
         new = {**web, "image_id": NEW_IMAGE}
         if age > DEPLOYED_AT:
@@ -162,11 +185,29 @@ def _states(made: History) -> None:
         else:
             state("web1", "shop-web-1", "web1-new", **new)
         state("web2", "shop-web-1", "web2-web", **web, image_id=OLD_IMAGE)
-        restarts = 5 if number < 2 else 3 if number < 20 else 1 if number < 40 else 0
-        state("db1", "flappy", "flappy", image="shop/flappy:1", restarts=restarts)
-        state("db1", "cron", "cron", image="shop/cron:1", state="exited", exit_code=1)
         gone = {"image": "shop/batch:1"}
         if age > GONE_AT:
             state("web2", "batch", "batch", **gone)
         elif number == 1:
             state("web2", "batch", "batch", **gone, state="vanished", restarts=None)
+
+
+def _jobs(made: History, at: datetime, age: timedelta) -> None:
+    """Two that ended when they had no memory left: one within the day, one weeks ago."""
+    for name, started_ago in STARTED_AGO.items():
+        if age > started_ago:
+            continue
+        cells: Row = {"started": made.now - started_ago, "state": "running"}
+        if name == "old-import" or age <= IMPORT_KILLED_AT:
+            cells |= {"state": "exited", "exit_code": 137, "oom_killed": True}
+        made.add("containerState", at, "db1", name=name, container=name, **cells)
+
+
+def _published(made: History, last: datetime) -> None:
+    """web1 has its publisher for the last hour: sizes as Docker prints them, 0 for unknown."""
+    printed: Row = {"name": "shop-web-1", "container": "web1-new", "cpu": 0.0}
+    printed |= {"memory_use": 480.0, "memory_use_unit": "MiB", "memory_percentage": 93.75}
+    printed |= {"total_memory": 0.5, "total_memory_unit": "GiB"}
+    printed |= {"net_io_in": 1.5, "net_io_in_unit": "kB"}
+    for number in range(12):
+        made.add("containerStats", last - number * STEP + timedelta(seconds=30), "web1", **printed)

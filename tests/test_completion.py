@@ -14,7 +14,7 @@ from tests.command import fleet
 from tests.shells import START, Shell
 
 INVENTORY = """
-web: {hosts: {alpha: , beta: }}
+web: {hosts: {alpha: , beta: , größe: }}
 db: {hosts: {gamma: , "2001:db8::7": , "x$(touch${IFS}ran)": , "y;z": }}
 """
 
@@ -31,6 +31,9 @@ COMPLETED = {
     "fleet hosts 'web,&be": "fleet hosts 'web,&beta' ",
     'fleet hosts "db:&ga': 'fleet hosts "db:&gamma" ',
     "fleet hosts -l ga": "fleet hosts -l gamma ",
+    "fleet hosts -lga": "fleet hosts -lgamma ",
+    "fleet collect -vlweb,be": "fleet collect -vlweb,beta ",
+    "fleet hosts grö": "fleet hosts größe ",
     "fleet check --limit=ga": "fleet check --limit=gamma ",
     "fleet hosts --host alp": "fleet hosts --host alpha ",
     "fleet hosts -i other.yaml de": "fleet hosts -i other.yaml delta ",
@@ -39,6 +42,7 @@ COMPLETED = {
     "fleet completion fi": "fleet completion fish ",
     # nothing to offer: the line stays
     "fleet hosts x": "fleet hosts x",
+    "fleet hosts -l-ga": "fleet hosts -l-ga",
     "fleet hosts -i broken.yaml alp": "fleet hosts -i broken.yaml alp",
     "fleet hosts -i program alp": "fleet hosts -i program alp",
 }
@@ -87,6 +91,22 @@ def test_a_tab_completes(shell, typed):
     assert shell.completed(typed) == COMPLETED[typed]
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "FLEET_INVENTORY=other.yaml",
+        "X='1 2' FLEET_INVENTORY='other.yaml' Y=",
+        "echo fleet; FLEET_INVENTORY=~/other.yaml",
+    ],
+)
+def test_an_inventory_before_the_command_counts(shell, before):
+    """zsh and fish know what is assigned on the line; bash keeps it from whoever completes."""
+    told = shell.argv[0] != "bash"
+    for typed, done in (("fleet hosts de", "lta "), ("fleet hosts --host ", "delta ")):
+        assert shell.completed(f"{before} {typed}") == f"{before} {typed}{done if told else ''}"
+    assert shell.completed("fleet hosts alp") == "fleet hosts alpha "
+
+
 def test_no_program_and_no_name_was_run(shell, folder):
     """An executable inventory is not run for a Tab, and a name that a shell would run is not
     offered.
@@ -111,7 +131,7 @@ def test_all_commands_and_options_are_offered(folder):
 def test_groups_come_first_and_each_name_once(folder):
     """All groups with hosts in them, then all hosts, but those with signs that a shell reads."""
     assert asked("fleet hosts ", folder) == [
-        *("all", "web", "db", "alpha", "beta", "gamma", "2001:db8::7"),
+        *("all", "web", "db", "alpha", "beta", "größe", "gamma", "2001:db8::7"),
     ]
     assert asked("fleet hosts web,!", folder)[:2] == ["web,!all", "web,!web"]
 
@@ -144,6 +164,12 @@ def test_what_cannot_be_read_at_once_offers_nothing(folder, source):
     assert asked(f"fleet hosts -i {source} al", folder) == []
     assert time.monotonic() - started < 5
     assert not (folder / "ran").exists()
+
+
+def test_letters_that_the_shell_does_not_have_are_left_out(folder):
+    """A name that cannot be written in the shell's encoding hides no other."""
+    said = asked("fleet hosts ", folder, PYTHONIOENCODING="ascii")
+    assert said == ["all", "web", "db", "alpha", "beta", "gamma", "2001:db8::7"]
 
 
 def test_bash_is_told_no_more_than_its_own_word(folder):

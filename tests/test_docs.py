@@ -111,3 +111,11 @@ def test_help_names_every_exit_status():
     for number in ("0", "1", "2", "3", "4", "5", "6", "7", "130, 143"):
         assert re.search(rf"^  {number}  ", epilog, re.MULTILINE)
         assert f"| {number} |" in MANUAL
+
+
+def test_cron_gets_what_the_shell_exports():
+    """What the quickstart exports in a shell, it also sets in the crontab."""
+    page = PAGES["quickstart"]
+    exported = set(re.findall(r"export\s+(\w+)=", page))
+    assert exported
+    assert exported <= set(re.findall(r"^```\n(\w+)=", page, re.MULTILINE))
