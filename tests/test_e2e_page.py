@@ -444,3 +444,29 @@ def test_a_page_has_its_bounds_and_says_so(questdb: QuestDB) -> None:
     assert "The newest 100; 44 older events are left out." in said
     assert "13 hosts more with containers are left out" in said
     assert "job (job-23)" in said
+
+
+def test_rows_of_nobody_are_left_out(questdb: QuestDB, tmp_path: Path) -> None:
+    """Rows of others in the tables, without a host or a container, are in no figure."""
+    schema = fresh()
+    at = SINCE + timedelta(minutes=10)
+    gone: dict[str, Cell] = {"state": "exited", "exit_code": 9, "finished": at}
+    keys: list[dict[str, Cell]] = [
+        {"host": None, "container": "c" * 12},
+        {"host": "web1", "container": None},
+        {"host": None, "container": None},
+    ]
+    nobody = [sample("web1", "app", at, 70.0) | key for key in keys]
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, [visit("web1", at), visit("web1", at) | {"host": None}]),
+        history.rows(schema.containers, [sample("web1", "app", at, 5.0), *nobody]),
+        history.rows(schema.states, [gone | key | {"timestamp": at} for key in keys]),
+    )
+    out = tmp_path / "r.html"
+    done = told(questdb, schema, out)
+    assert done.returncode == 0, done.stderr
+    assert "70.0%" not in out.read_text()
+    assert "5.0%" in out.read_text()
+    assert "None" not in "".join(Parsed(out.read_text()).texts)

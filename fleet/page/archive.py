@@ -47,12 +47,16 @@ class Archive:
         return self.client.query(sql)
 
     def rows(self, table: Table[Any], *conditions: str, since: datetime | None = None) -> str:
-        """`FROM` and `WHERE` for the rows of a table in the range that fulfil the conditions."""
+        """`FROM` and `WHERE` for the rows of a table in the range that fulfil the conditions.
+
+        Rows of others, in which what a row is about is null, are left out.
+        """
+        about = (f"{key} IS NOT NULL" for key in table.keys if key != "timestamp")
         within = (
             f"timestamp >= {time(since or self.span.since)}",
             f"timestamp < {time(self.span.until)}",
         )
-        asked = [*within, *((self.hosts,) if self.hosts else ()), *conditions]
+        asked = [*within, *about, *((self.hosts,) if self.hosts else ()), *conditions]
         return f"FROM {identifier(table.name)} WHERE {' AND '.join(asked)}"
 
     def require(self, *tables: Table[Any]) -> None:

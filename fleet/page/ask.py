@@ -45,7 +45,7 @@ def ask(archive: Archive, wanted: Sequence[str] | None = None) -> Facts | None:
         hosts=tuple(hosts),
         strips=tuple(_strips(archive, grid, hosts[:STRIPS_MAX])),
         sweeps=_sweeps(archive),
-        containers=series.container_count(archive, "host IS NOT NULL"),
+        containers=series.container_count(archive),
         gap=_gap(archive),
         tops=series.tops(archive),
         events=happened,
@@ -67,7 +67,7 @@ def _hosts(archive: Archive) -> list[Host]:
             "SELECT host, last(status) now, last(maintenance) away, last(containers) containers, "
             "max(timestamp) newest, sum(CASE WHEN maintenance THEN 0 ELSE 1 END) visits, "
             f"sum(CASE WHEN maintenance OR status = '{OK}' THEN 0 ELSE 1 END) failed "
-            f"{archive.rows(archive.schema.hosts, 'host IS NOT NULL')} GROUP BY host "
+            f"{archive.rows(archive.schema.hosts)} GROUP BY host "
             f"ORDER BY host LIMIT {len(rows)}, {len(rows) + _HOSTS_AT_ONCE}"
         )
         rows += part
