@@ -51,7 +51,8 @@ def told(questdb: QuestDB, schema: Schema, out: Path | str, *words: str | Path) 
 def sample(host: str, name: str, at: datetime, cpu: float | None, **more: Cell) -> dict[str, Cell]:
     """A row of `containerStats`; its id is made of its name."""
     container = f"{sum(name.encode()) * 2**20:012x}"[:12]
-    return {"host": host, "name": name, "container": container, "timestamp": at, "cpu": cpu, **more}
+    row: dict[str, Cell] = {"host": host, "name": name, "container": container, "timestamp": at}
+    return row | {"cpu": cpu, "memory_use_unit": "bytes"} | more
 
 
 def visit(host: str, at: datetime, status: str = "ok", **more: Cell) -> dict[str, Cell]:
@@ -470,3 +471,68 @@ def test_rows_of_nobody_are_left_out(questdb: QuestDB, tmp_path: Path) -> None:
     assert "70.0%" not in out.read_text()
     assert "5.0%" in out.read_text()
     assert "None" not in "".join(Parsed(out.read_text()).texts)
+
+
+def test_sizes_are_read_by_their_units(questdb: QuestDB, tmp_path: Path) -> None:
+    """Rows of per-node publishers have MiB or GiB beside a figure: every part reads it so."""
+    schema = fresh()
+    times = [SINCE + timedelta(minutes=5 * step) for step in range(24)]
+    mib: dict[str, Cell] = {"memory_use": 512.0, "memory_use_unit": "MiB"}
+    gib: dict[str, Cell] = {"memory_use": 1.5, "memory_use_unit": "GiB"}
+    samples = [
+        sample(host, "app", at, None, **(mib if at < times[12] else gib))
+        for host in ("web1", "web2")
+        for at in times
+    ]
+    visits = [visit(host, at) for host in ("web1", "web2") for at in times]
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, visits),
+        history.rows(schema.containers, samples),
+    )
+    out = tmp_path / "r.html"
+    done = told(questdb, schema, out)
+    assert done.returncode == 0, done.stderr
+    page = out.read_text()
+    assert "<td>1.0GiB<td>1.5GiB" in page  # the top table: the mean, and the most
+    charts = json.loads(Parsed(page).scripts[0])["charts"]
+    lines = {place: charts[place]["lines"][0]["values"] for place in charts}
+    assert lines["chart-0-1"] == [2**30] * 12 + [3 * 2**30] * 12
+    assert lines["chart-1-1"] == [2**29] * 12 + [3 * 2**29] * 12
+    assert lines["chart-2-1"] == [2**29] * 12 + [3 * 2**29] * 12
+
+
+def test_a_sum_is_what_containers_had_together(questdb: QuestDB, tmp_path: Path) -> None:
+    """A job container at each of twelve sweeps in a bucket, one after the other, is one container
+    all the time; so it is where visits have no rows. A visit that read nothing counts for none.
+    """
+    schema = fresh()
+    visits: list[dict[str, Cell]] = []
+    samples: list[dict[str, Cell]] = []
+    for step in range(120):
+        at = SINCE + timedelta(minutes=step)
+        job = {"container": f"{step:012x}"}
+        visits.append(visit("web1", at))
+        samples += [sample("web1", "job", at, 100.0) | job, sample("web1", "app", at, 20.0)]
+        if step % 2 == 0:
+            samples += [sample("web2", "job", at, 60.0) | job, sample("web2", "app", at, 10.0)]
+        visits.append(visit("web2", at) if step % 2 == 0 else visit("web2", at, "timeout"))
+        visits[-1]["containers"] = 2 if step % 2 == 0 else 0
+        samples += [sample("old", "job", at, 4.0) | job, sample("old", "app", at, 1.0)]
+    visits.append(visit("old", SINCE + timedelta(minutes=1), containers=0))
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, visits),
+        history.rows(schema.containers, samples),
+    )
+    out = tmp_path / "r.html"
+    done = told(questdb, schema, out, "--since", "2d")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(Parsed(out.read_text()).scripts[0])
+    assert data["width"] == 600_000
+    charts = data["charts"]
+    lines = {one["name"]: one["values"][-12:] for one in charts["chart-1-0"]["lines"]}
+    assert lines == {"web1": [120] * 12, "web2": [70] * 12, "old": [5] * 12}
+    assert charts["chart-0-0"]["lines"][0]["values"][-12:] == [195] * 12

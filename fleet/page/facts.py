@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleet.page.span import Grid, Span
+from fleet.views import in_bytes
 
 OK = "ok"
 MAINTENANCE = "maintenance"
@@ -17,13 +18,25 @@ EVENTS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure of `containerStats`: its SQL, its name for people, and how it is written
-    (`percent`, `bytes` or `rate`).
+    """A figure of `containerStats`: its name and its SQL, its name for people, and how it is
+    written (`percent`, `bytes` or `rate`).
     """
 
-    sql: str
+    name: str
     title: str
     form: str
+
+    @property
+    def sql(self) -> str:
+        """Sizes by their units: rows of per-node publishers are not in bytes."""
+        return f"({_SQL.get(self.name, self.name)})"
+
+
+_SQL = {
+    "memory_use": in_bytes("memory_use"),
+    "net": "net_in_rate + net_out_rate",
+    "block": "block_in_rate + block_out_rate",
+}
 
 
 METRICS = (
@@ -38,8 +51,8 @@ TOPS = (
     Metric("cpu", "CPU", "percent"),
     Metric("memory_use", "Memory", "bytes"),
     Metric("memory_percentage", "Memory, of its limit", "percent"),
-    Metric("net_in_rate + net_out_rate", "Network, in and out", "rate"),
-    Metric("block_in_rate + block_out_rate", "Block, in and out", "rate"),
+    Metric("net", "Network, in and out", "rate"),
+    Metric("block", "Block, in and out", "rate"),
 )
 
 
