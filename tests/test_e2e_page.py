@@ -28,6 +28,7 @@ UNTIL = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SINCE = UNTIL - timedelta(hours=2)
 SCRIPT = "</script><script>window.pwned = 1</script>"
 IMAGE = "<img src=x onerror=window.pwned=1>"
+HOSTS = {"web1": {}, "web9": {}, "web8": {"fleet_state": "maintenance"}, "lost": {}}
 ODD = 'o\'brien "b" <b>&amp;</b> %{y}\u2028'
 
 
@@ -118,6 +119,8 @@ def _states() -> list[dict[str, Cell]]:
         row("sick", 55, health="unhealthy"),
         row("past", -90, state="exited", exit_code=1, finished=at(-95)),  # before the range
         row("past", 30, state="exited", exit_code=1, finished=at(-95)),
+        row("ill", 10, health="unhealthy"),  # it ran before the range, and nobody looked
+        row("ill-now", 10, health="unhealthy", started=at(5)),
     ]
 
 
@@ -171,6 +174,7 @@ def test_the_summary_is_true(page: Path) -> None:
     """Hosts, sweeps, failed visits without maintenance, and the time without a sweep."""
     said = "\n".join(Parsed(page.read_text()).texts)
     assert "2026-03-01 10:00:00\n to \n2026-03-01 12:00:00\n UTC (2 h)" in said
+    assert "Not known for 1 of 2 hosts: no state of any container was stored" in said
     assert "Hosts ok\n1\nof 1, at their newest visit" in said
     assert "Hosts not ok\n0\n1 more in maintenance" in said
     assert "Sweeps\n19\nusually 5 min apart" in said
@@ -191,7 +195,9 @@ def test_events_are_those_that_are_news(page: Path) -> None:
     """What changed in the range, and not what was so before, is repeated, or is seen first."""
     text = page.read_text()
     part = text.partition("What happened to containers")[2].partition("</table>")[0]
-    rows = re.findall(r"<tr( class=grave)?><th>\S+ (\S+)<td.*?>web1<td[^>]*>(\w+)<td.*?>(.*)", part)
+    rows = re.findall(
+        r"<tr( class=grave)?><th>\S+ (\S+)<td.*?>web1<td[^>]*>([\w-]+)<td.*?>(.*)", part
+    )
     assert rows == [
         (" class=grave", "10:55:00", "sick", "unhealthy"),
         ("", "10:45:00", "old", "vanished: it is listed no more"),
@@ -200,6 +206,7 @@ def test_events_are_those_that_are_news(page: Path) -> None:
             *(" class=grave", "10:20:00", "app"),
             "a process was killed for want of memory; restarted by Docker (2 in all)",
         ),
+        (" class=grave", "10:10:00", "ill-now", "unhealthy"),
     ]
 
 
@@ -330,7 +337,7 @@ def test_patterns_choose_the_hosts(questdb: QuestDB, tmp_path: Path) -> None:
     schema = fresh()
     history.store(questdb, schema, *known(schema))
     inventory = tmp_path / "inventory.yaml"
-    inventory.write_text(json.dumps({"all": {"hosts": {"web1": {}, "web9": {}, "lost": {}}}}))
+    inventory.write_text(json.dumps({"all": {"hosts": HOSTS}}))
     out = tmp_path / "r.html"
     done = told(questdb, schema, out, "-i", inventory, "web*")
     assert done.returncode == 0, done.stderr
@@ -339,12 +346,19 @@ def test_patterns_choose_the_hosts(questdb: QuestDB, tmp_path: Path) -> None:
     assert "Hosts: web*." in said
     assert IMAGE not in said
     labels = [a["aria-label"] for tag, a in page.tags if tag == "svg"]
+    assert labels.pop() == "web8: no data 100.0%; newest visit: no data"
+    assert "no data (maintenance)" in said
     assert labels == [
         "web9: no data 100.0%; newest visit: no data",
         "web1: ok 75.0%, no data 25.0%; newest visit: ok",
     ]
     assert "All hosts together" not in said
     assert "Failed visits\n0%\n0 of 19" in said
+    assert "Hosts ok\n1\nof 2, at their newest visit" in said
+    assert "Hosts not ok\n1\n1 without any data; 1 more in maintenance" in said
+    assert "Sweeps\n" not in said
+    assert "Sweeps with a visit of these hosts\n19" in said
+    assert "Longest time without a visit of these hosts\n35 min" in said
     out.unlink()
     done = told(questdb, schema, out, "-i", inventory, "lost")
     assert done.returncode == 2
@@ -536,3 +550,32 @@ def test_a_sum_is_what_containers_had_together(questdb: QuestDB, tmp_path: Path)
     lines = {one["name"]: one["values"][-12:] for one in charts["chart-1-0"]["lines"]}
     assert lines == {"web1": [120] * 12, "web2": [70] * 12, "old": [5] * 12}
     assert charts["chart-0-0"]["lines"][0]["values"][-12:] == [195] * 12
+
+
+def test_a_figure_that_nobody_knows_has_no_chart(questdb: QuestDB, tmp_path: Path) -> None:
+    """Of all hosts together, too; and where no state was stored, nobody knows what happened."""
+    schema = fresh()
+    at = SINCE + timedelta(minutes=10)
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, [visit(host, at) for host in ("web1", "web2")]),
+        history.rows(
+            schema.containers,
+            [sample(host, "app", at, 1.0, net_in_rate=2.0) for host in ("web1", "web2")],
+        ),
+    )
+    out = tmp_path / "r.html"
+    done = told(questdb, schema, out)
+    assert done.returncode == 0, done.stderr
+    page = Parsed(out.read_text())
+    charts = json.loads(page.scripts[0])["charts"]
+    assert [one for one in charts if one.startswith("chart-0-")] == ["chart-0-0", "chart-0-2"]
+    assert [line["name"] for line in charts["chart-0-2"]["lines"]] == ["Network in"]
+    said = "\n".join(page.texts)
+    assert said.partition("Hosts\n")[0].count("No figure is known in this range.") == 6
+    assert "Nothing: no container" not in said
+    assert (
+        "Not known: no state of any container was stored from 2026-03-01 07:00:00 to "
+        "2026-03-01 12:00:00." in said
+    )

@@ -38,7 +38,7 @@ class Archive:
                 "the patterns mean more hosts than one question to QuestDB can name; fewer can be "
                 "asked about, or nearly all"
             )
-        shorter = len(chosen) <= len(rest)
+        shorter = len(quote_plus(chosen)) <= len(quote_plus(rest))
         condition = f"host IN ({chosen})" if shorter else f"host NOT IN ({rest})"
         return replace(self, hosts=condition)
 

@@ -1,6 +1,6 @@
 """QuestDB → the facts of a page: hosts, their strips, the totals; the rest by its neighbours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,27 +16,30 @@ _HOSTS_AT_ONCE = 8_000
 """Their rows are less than the client takes of one answer."""
 
 
-def ask(archive: Archive, wanted: Sequence[str] | None = None) -> Facts | None:
-    """All facts about the `wanted` hosts, or about all that have rows in the range; None where
-    none of them has any.
+def ask(archive: Archive, wanted: Mapping[str, bool] | None = None) -> Facts | None:
+    """All facts about the `wanted` hosts (each with whether it is in maintenance), or about all
+    that have rows in the range; None where none of them has any.
     """
     schema = archive.schema
     archive.require(schema.hosts, schema.containers, schema.states)
     found = _hosts(archive)
     if wanted is not None:
-        names = set(wanted)
         archive = archive.only(
-            [host.name for host in found if host.name in names],
-            [host.name for host in found if host.name not in names],
+            [host.name for host in found if host.name in wanted],
+            [host.name for host in found if host.name not in wanted],
         )
-        found = [host for host in found if host.name in names]
+        found = [host for host in found if host.name in wanted]
     if not found:
         return None
-    silent = () if wanted is None else set(wanted) - {host.name for host in found}
-    hosts = sorted([*found, *map(Host, silent)], key=_worst_first)
+    there = {host.name for host in found}
+    silent = [
+        Host(name, maintenance=away) for name, away in (wanted or {}).items() if name not in there
+    ]
+    hosts = sorted([*found, *silent], key=_worst_first)
     interval_s, width = _width(archive)
     grid = grid_of(archive.span, width)
     happened, count = events.ask(archive)
+    told_of = events.told_of(archive)
     groups, hosts_left_out = series.groups(archive, grid)
     return Facts(
         span=archive.span,
@@ -52,6 +55,8 @@ def ask(archive: Archive, wanted: Sequence[str] | None = None) -> Facts | None:
         event_count=count,
         groups=groups,
         hosts_left_out=hosts_left_out,
+        stateless=sum(host.name not in told_of and not host.empty for host in hosts),
+        chosen=wanted is not None,
     )
 
 

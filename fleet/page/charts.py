@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fleet.errors import spelled
-from fleet.page.facts import LINES_MAX, Chart, Facts, Group
+from fleet.page.facts import LINES_MAX, Chart, Facts, Group, Series
 from fleet.page.span import Grid
 from fleet.page.write import counted, figure, minute, moment, short, text
 
@@ -106,13 +106,16 @@ def _table(chart: Chart, grid: Grid) -> Iterator[str]:
     yield "<thead><tr><th>UTC, from"
     for line in chart.series:
         yield f'<th class="right">{text(line.label)}'
-    hosts = chart.series[0].hosts
-    if hosts:
-        yield '<th class="right">hosts in the sum'
+        if line.hosts:
+            yield '<th class="right">hosts in the sum'
     yield "<tbody>"
     written = moment if grid.width.seconds < _BEFORE_MINUTES else minute
     for place in range(grid.count):
-        cells = "".join(f"<td>{figure(line.values[place], chart.form)}" for line in chart.series)
-        last = f"<td>{hosts[place]}" if hosts else ""
-        yield f"<tr><th>{written(grid.start(place))}{cells}{last}"
+        cells = "".join(_cell(line, place, chart.form) for line in chart.series)
+        yield f"<tr><th>{written(grid.start(place))}{cells}"
     yield "</table></div></details>"
+
+
+def _cell(line: Series, place: int, form: str) -> str:
+    hosts = f"<td>{line.hosts[place]}" if line.hosts else ""
+    return f"<td>{figure(line.values[place], form)}{hosts}"

@@ -1,7 +1,7 @@
 """What a page tells, as values: what was asked of QuestDB, and nothing of HTML."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fleet.page.span import Grid, Span
 from fleet.views import in_bytes
@@ -14,6 +14,8 @@ LINES_MAX = 20
 DETAILED_MAX = 10
 TOP_MAX = 10
 EVENTS_MAX = 100
+LOOK_BACK = timedelta(hours=3)
+"""A container's state is told once an hour at the least: before the range, what was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class Host:
     def well(self) -> bool:
         """Whether its newest visit was."""
         return self.now == OK
+
+    @property
+    def empty(self) -> bool:
+        """Whether its newest visit was well and found no container."""
+        return self.well and not self.containers
 
     @property
     def share(self) -> float:
@@ -171,7 +178,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that stands on a page."""
+    """All that stands on a page. `stateless` hosts have, or may have, containers of which no state
+    is known. Where hosts were `chosen`, sweeps are those that visited any of them.
+    """
 
     span: Span
     grid: Grid
@@ -186,6 +195,8 @@ class Facts:
     event_count: int
     groups: tuple[Group, ...]
     hosts_left_out: int
+    stateless: int
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)

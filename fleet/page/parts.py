@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
-from fleet.page.facts import DETAILED_MAX, MAINTENANCE, OK, Facts, Strip, Top
+from fleet.page.facts import DETAILED_MAX, LOOK_BACK, MAINTENANCE, OK, Facts, Strip, Top
 from fleet.page.span import Grid
 from fleet.page.write import counted, figure, lasting, moment, share, text
 from fleet.status import Status
@@ -20,14 +20,20 @@ def figures(facts: Facts) -> Iterator[str]:
     visits = sum(host.visits for host in facts.hosts)
     failed = sum(host.failed for host in facts.hosts)
     away = len(facts.hosts) - len(counting)
+    silent = sum(host.newest is None for host in counting)
+    besides = [f"{silent} without any data"] if silent else []
+    besides += [f"{away} more in maintenance"] if away else []
     gap = f"{moment(facts.gap.since)} to {moment(facts.gap.until)}"
     usual = f"usually {lasting(facts.interval_s)} apart" if facts.interval_s else ""
+    of_these, without = "", "sweep"
+    if facts.chosen:
+        of_these, without = " with a visit of these hosts", "visit of these hosts"
     tiles = [
         ("Hosts ok", f"{well}", f"of {len(counting)}, at their newest visit", ""),
         (
             "Hosts not ok",
             f"{len(counting) - well}",
-            f"{away} more in maintenance" if away else "at their newest visit",
+            "; ".join(besides) or "at their newest visit",
             "bad" if well < len(counting) else "",
         ),
         (
@@ -36,9 +42,9 @@ def figures(facts: Facts) -> Iterator[str]:
             f"at the newest visits; {facts.containers:,} in the whole range",
             "",
         ),
-        ("Sweeps", f"{facts.sweeps:,}", usual, ""),
+        (f"Sweeps{of_these}", f"{facts.sweeps:,}", usual, ""),
         ("Failed visits", share(failed, visits), f"{failed:,} of {visits:,}", ""),
-        ("Longest time without a sweep", lasting(facts.gap.seconds), gap, ""),
+        (f"Longest time without a {without}", lasting(facts.gap.seconds), gap, ""),
     ]
     yield '<section class="tiles" aria-label="Summary">'
     for title, value, note, kind in tiles:
@@ -60,7 +66,7 @@ def strips(facts: Facts) -> Iterator[str]:
     yield from _legend(facts)
     if len(facts.strips) < len(facts.hosts):
         out = facts.hosts[len(facts.strips) :]
-        bad = sum(not host.well for host in out)
+        bad = sum(not host.well and not host.maintenance for host in out)
         yield (
             f'<p class="note">{counted(len(out), "host")} more are left out, '
             f"{bad} of them not ok now.</p>"
@@ -169,11 +175,20 @@ def _top(top: Top) -> Iterator[str]:
 def events(facts: Facts) -> Iterator[str]:
     """What became of containers, newest first."""
     yield '<section class="card events"><h2>What happened to containers</h2>'
-    if not facts.events:
+    if facts.stateless:
+        count = len(facts.hosts)
+        whose = "" if facts.stateless == count else f" for {facts.stateless:,} of {count:,} hosts"
         yield (
-            '<p class="nothing">Nothing: no container ended, vanished, was started again, ran out '
-            "of memory or became unhealthy.</p></section>"
+            f'<p class="nothing">Not known{whose}: no state of any container was stored from '
+            f"{moment(facts.span.since - LOOK_BACK)} to {moment(facts.span.until)}.</p>"
         )
+    if not facts.events:
+        if facts.stateless < len(facts.hosts):
+            yield (
+                '<p class="nothing">Nothing: no container ended, vanished, was started again, ran '
+                "out of memory or became unhealthy.</p>"
+            )
+        yield "</section>"
         return
     left_out = facts.event_count - len(facts.events)
     if left_out > 0:

@@ -143,12 +143,20 @@ def _fleet(archive: Archive, grid: Grid) -> tuple[Chart, ...]:
         )
         for place, metric in enumerate(METRICS)
     ]
-    return (
-        Chart("CPU", "percent", (lines[0],), 0, "lines"),
-        Chart("Memory", "bytes", (lines[1],), 0, "lines"),
-        Chart("Network", "rate", (lines[2], lines[3]), 0, "lines"),
-        Chart("Block devices", "rate", (lines[4], lines[5]), 0, "lines"),
+    known = [one if any(value is not None for value in one.values) else None for one in lines]
+    return tuple(
+        Chart(title, form, tuple(one for one in known[places] if one), 0, "lines")
+        for title, form, places in _TOGETHER
     )
+
+
+_TOGETHER = (
+    ("CPU", "percent", slice(0, 1)),
+    ("Memory", "bytes", slice(1, 2)),
+    ("Network", "rate", slice(2, 4)),
+    ("Block devices", "rate", slice(4, 6)),
+)
+"""Charts of all hosts: title, form, and which metrics."""
 
 
 def _of_hosts(
