@@ -23,6 +23,7 @@ from fleet.errors import UsageError
 from fleet.page import charts, html, parts, write
 from fleet.page.archive import Archive, identifier, in_parts, listed, text, time_of
 from fleet.page.facts import (
+    DETAILED_MAX,
     LINES_MAX,
     METRICS,
     Chart,
@@ -406,6 +407,22 @@ def test_lines_of_a_sum_have_each_their_own_hosts():
     assert page.count("hosts in the sum") == 2
 
 
+def test_a_page_of_much_is_of_bounded_size():
+    """Without Plotly's script it has less than 6 MB and 100,000 elements, however many containers
+    there are: tables of single ones are made when they are opened.
+    """
+    grid = Grid(Width("5m"), NOW - timedelta(days=1), 301)
+    values = tuple(1.23456e12 + place if place % 3 else place / 7 for place in range(301))
+    lines = tuple(Series(f"container-{n}", values) for n in range(LINES_MAX))
+    drawn = tuple(Chart(one.title, one.form, lines, 0, "containers") for one in METRICS)
+    alone = tuple(
+        Group(f"Containers of {n}", "", drawn, detailed=True) for n in range(DETAILED_MAX)
+    )
+    page = _page(_facts(groups=(Group("Hosts", "", drawn), *alone), grid=grid))
+    assert len(page) < 6e6
+    assert page.count("<td") + page.count("<tr") + page.count("<th") < 100_000
+
+
 def test_a_strip_has_a_text_beside_its_colours():
     """Who cannot see it reads the shares, and the times of each status stand in a table."""
     page = Parsed(_page(_facts(("web1",))))
@@ -452,8 +469,8 @@ def test_without_plotly_the_way_to_it_is_named(monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     assert main(["report"]) == 2
     assert capfd.readouterr().err == (
-        "fleet: report needs plotly, which is not installed: "
-        "pip install 'fleet-docker-stats[report]'\n"
+        "fleet: report needs plotly, which is not installed here: "
+        f"{sys.executable} -m pip install plotly\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import stat
 import sys
 from datetime import UTC, datetime
@@ -103,7 +104,8 @@ def _plotly() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError:
         raise UsageError(
-            "report needs plotly, which is not installed: pip install 'fleet-docker-stats[report]'"
+            "report needs plotly, which is not installed here: "
+            f"{shlex.quote(sys.executable)} -m pip install plotly"
         ) from None
     return str(get_plotlyjs())
 

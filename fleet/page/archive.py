@@ -59,18 +59,17 @@ class Archive:
         asked = [*within, *about, *((self.hosts,) if self.hosts else ()), *conditions]
         return f"FROM {identifier(table.name)} WHERE {' AND '.join(asked)}"
 
-    def require(self, *tables: Table[Any]) -> None:
-        """Raise `UsageError` for a table or a column that is not there."""
+    def require(self, table: Table[Any], needed: Sequence[str]) -> None:
+        """Raise `UsageError` for a table or a column that is needed and not there."""
         there = {row["table_name"].lower() for row in self.ask("SELECT table_name FROM tables()")}
-        for table in tables:
-            cure = "`fleet schema --apply` makes it, as collect does"
-            if table.name.lower() not in there:
-                raise UsageError(f"QuestDB has no table {table.name!r}: {cure}")
-            shown = self.ask(f"SHOW COLUMNS FROM {identifier(table.name)}")
-            columns = {row["column"].lower() for row in shown}
-            lacking = [one.name for one in table.columns if one.name.lower() not in columns]
-            if lacking:
-                raise UsageError(f"{table.name!r} has no column {lacking[0]!r}: {cure}")
+        cure = "`fleet schema --apply` makes it, as collect does"
+        if table.name.lower() not in there:
+            raise UsageError(f"QuestDB has no table {table.name!r}: {cure}")
+        shown = self.ask(f"SHOW COLUMNS FROM {identifier(table.name)}")
+        columns = {row["column"].lower() for row in shown}
+        lacking = [name for name in (*table.keys, *needed) if name.lower() not in columns]
+        if lacking:
+            raise UsageError(f"{table.name!r} has no column {lacking[0]!r}: {cure}")
 
 
 def text(value: str) -> str:

@@ -11,6 +11,8 @@ from fleet.page.span import JITTER, Grid, Width, grid_of, usual_interval_s, widt
 from fleet.questdb_http import Record
 from fleet.status import Status
 
+_OF_HOSTS = ("status", "detail", "maintenance", "containers")
+"""What is read of `hostStatus`, but for its keys."""
 _INTERVALS_MAX = 20_000
 _HOSTS_AT_ONCE = 8_000
 """Their rows are less than the client takes of one answer."""
@@ -21,7 +23,9 @@ def ask(archive: Archive, wanted: Mapping[str, bool] | None = None) -> Facts | N
     that have rows in the range; None where none of them has any.
     """
     schema = archive.schema
-    archive.require(schema.hosts, schema.containers, schema.states)
+    archive.require(schema.hosts, _OF_HOSTS)
+    archive.require(schema.containers, series.COLUMNS)
+    archive.require(schema.states, events.COLUMNS)
     found = _hosts(archive)
     if wanted is not None:
         archive = archive.only(

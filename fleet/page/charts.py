@@ -96,12 +96,18 @@ def _chart(group: Group, chart: Chart, place: str, grid: Grid) -> Iterator[str]:
     said = text(f"{chart.title}, {group.title}: {counted(len(chart.series), 'line')} over time")
     yield f'<div class="plot" id="{place}" role="img" aria-label="{said}"></div>'
     yield f'<div class="legend" id="{place}-legend"></div>'
-    yield from _table(chart, grid)
+    if group.detailed:
+        yield f'<details class="numbers" data-of="{place}"><summary>Numbers</summary></details>'
+    else:
+        yield from _table(chart, grid)
     yield "</figure>"
 
 
 def _table(chart: Chart, grid: Grid) -> Iterator[str]:
-    """The numbers; end tags that HTML lets out are left out, for there are many."""
+    """The numbers; end tags that HTML lets out are left out, for there are many.
+
+    `page.js` makes the tables of single containers, in the same way, when they are opened.
+    """
     yield '<details class="numbers"><summary>Numbers</summary><div class="scroll"><table>'
     yield "<thead><tr><th>UTC, from"
     for line in chart.series:

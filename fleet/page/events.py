@@ -4,6 +4,9 @@ from fleet.page.archive import Archive, time, time_of
 from fleet.page.facts import EVENTS_MAX, LOOK_BACK, Event
 from fleet.questdb_http import Record
 
+COLUMNS = ("name", "state", "exit_code", "restarts", "started", "finished", "oom_killed", "health")
+"""What is read of `containerState`, but for its keys."""
+
 _WINDOW = "OVER (PARTITION BY host, container ORDER BY timestamp)"
 _REMEMBERED = ("gone", "oom", "sick", "restarts", "began", "ended")
 

@@ -169,11 +169,12 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Charts under one heading."""
+    """Charts under one heading; of `detailed` ones, which are many, the page holds no tables."""
 
     title: str
     note: str
     charts: tuple[Chart, ...]
+    detailed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,12 @@ from fleet.page.facts import (
 )
 from fleet.page.span import Grid
 
+COLUMNS = (
+    *("name", "cpu", "memory_use", "memory_use_unit", "memory_percentage"),
+    *("net_in_rate", "net_out_rate", "block_in_rate", "block_out_rate"),
+)
+"""What is read of `containerStats`, but for its keys."""
+
 
 def container_count(archive: Archive, *conditions: str) -> int:
     """How many containers have rows that fulfil the conditions."""
@@ -77,7 +83,7 @@ def groups(archive: Archive, grid: Grid) -> tuple[tuple[Group, ...], int]:
     busiest = dict.fromkeys(name for metric in METRICS for name in ranks[metric.name])
     for name in list(busiest)[:DETAILED_MAX]:
         charts = tuple(_of_containers(archive, grid, metric, name) for metric in METRICS)
-        found.append(Group(f"Containers of {name}", "", charts))
+        found.append(Group(f"Containers of {name}", "", charts, detailed=True))
     return tuple(found), max(0, most - DETAILED_MAX)
 
 
