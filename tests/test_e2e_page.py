@@ -221,7 +221,7 @@ def test_a_browser_draws_it_in_silence(page: Path, browser: Any) -> None:
         shown(tab, page)
         assert tab.title() == IMAGE
         assert tab.locator("h1").inner_text() == IMAGE
-        assert tab.locator(".strip svg rect").count() >= 4
+        assert tab.locator(".strip svg path").count() >= 4
         for number in range(tab.locator(".plot").count()):
             plot = tab.locator(".plot").nth(number)
             plot.scroll_into_view_if_needed()

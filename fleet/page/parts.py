@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
-from fleet.page.facts import DETAILED_MAX, LOOK_BACK, MAINTENANCE, OK, Facts, Strip, Top
+from fleet.page.facts import DETAILED_MAX, LOOK_BACK, MAINTENANCE, OK, TIMES_MAX, Facts, Strip, Top
 from fleet.page.span import Grid
 from fleet.page.write import counted, figure, lasting, moment, share, text
 from fleet.status import Status
@@ -109,12 +109,14 @@ def _strip(strip: Strip, grid: Grid) -> Iterator[str]:
     said = Counter(cell or NO_DATA for cell in strip.cells)
     parts = ", ".join(f"{name} {share(count, grid.count)}" for name, count in said.most_common())
     runs = list(_runs(strip))
-    drawn = "".join(
-        f'<rect class="{kind_of(status)}" x="{first}" width="{last - first}" '
-        f'y="{0 if kind_of(status) in ("failed", "partial") else 3}" height="{_STRIP_HEIGHT}"/>'
-        for status, first, last in runs
-        if status is not None
-    )
+    bars: dict[str, str] = {}
+    for status, first, last in runs:
+        if status is not None:
+            kind = kind_of(status)
+            top = 0 if kind in ("failed", "partial") else 3
+            bar = f"M{first} {top}h{last - first}v{_STRIP_HEIGHT}h-{last - first}z"
+            bars[kind] = bars.get(kind, "") + bar
+    drawn = "".join(f'<path class="{kind}" d="{bar}"/>' for kind, bar in bars.items())
     yield (
         f'<div class="strip"><div class="who"><span class="name">{text(host.name)}</span>'
         f'<span class="now {kind_of(host.now)}">{text(now)}{note}</span></div>'
@@ -124,9 +126,15 @@ def _strip(strip: Strip, grid: Grid) -> Iterator[str]:
     if strip.trouble is not None and strip.trouble_at is not None:
         yield f'<p class="note">{moment(strip.trouble_at)} {text(strip.trouble)}</p>'
     if len(runs) > 1:
-        yield '<details class="numbers"><summary>Times</summary><div class="scroll"><table>'
-        yield "<thead><tr><th>UTC, from<th>to<th>status<tbody>"
-        for status, first, last in runs:
+        yield '<details class="numbers"><summary>Times</summary><div class="scroll">'
+        older = len(runs) - TIMES_MAX
+        if older > 0:
+            yield (
+                f'<p class="note">The newest {TIMES_MAX}; {counted(older, "older one")} '
+                f"{'is' if older == 1 else 'are'} left out.</p>"
+            )
+        yield "<table><thead><tr><th>UTC, from<th>to<th>status<tbody>"
+        for status, first, last in runs[-TIMES_MAX:]:
             yield (
                 f"<tr><th>{moment(grid.start(first))}<td>{moment(grid.start(last))}"
                 f"<td>{text(status or NO_DATA)}"
