@@ -365,15 +365,25 @@ def test_patterns_choose_the_hosts(questdb: QuestDB, tmp_path: Path) -> None:
     assert not out.exists()
 
 
-@pytest.mark.parametrize("kind", ["TIMESTAMP", "TIMESTAMP_NS"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("TIMESTAMP", "TIMESTAMP"),
+        ("TIMESTAMP_NS", "TIMESTAMP_NS"),
+        ("TIMESTAMP", "TIMESTAMP_NS"),
+        ("TIMESTAMP_NS", "TIMESTAMP"),
+    ],
+)
 def test_a_timer_that_drifts_leaves_no_false_gap(
-    questdb: QuestDB, kind: str, tmp_path: Path
+    questdb: QuestDB, kinds: tuple[str, str], tmp_path: Path
 ) -> None:
     """Sweeps that are 303 s apart pass over a bucket of 5 minutes now and then: it is made wider,
-    and only the sweeps that are missing are a gap. Tables of nanoseconds are read as well.
+    and only the sweeps that are missing are a gap. Tables of nanoseconds are read as well, beside
+    those of microseconds too.
     """
     schema = fresh()
     for table in schema.tables:
+        kind = kinds[table is schema.containers]
         statement = create_statement(table)
         questdb.sql(statement.replace('"timestamp" TIMESTAMP,', f'"timestamp" {kind},'))
     times = [SINCE + timedelta(seconds=250 + 303 * step) for step in range(23)]
