@@ -471,7 +471,9 @@ def test_a_page_has_its_bounds_and_says_so(questdb: QuestDB) -> None:
 
 
 def test_rows_of_nobody_are_left_out(questdb: QuestDB, tmp_path: Path) -> None:
-    """Rows of others in the tables, without a host or a container, are in no figure."""
+    """Rows of others in the tables, without a host or a container, are in no figure; a visit
+    without a status is shown as one.
+    """
     schema = fresh()
     at = SINCE + timedelta(minutes=10)
     gone: dict[str, Cell] = {"state": "exited", "exit_code": 9, "finished": at}
@@ -484,7 +486,14 @@ def test_rows_of_nobody_are_left_out(questdb: QuestDB, tmp_path: Path) -> None:
     history.store(
         questdb,
         schema,
-        history.rows(schema.hosts, [visit("web1", at), visit("web1", at) | {"host": None}]),
+        history.rows(
+            schema.hosts,
+            [
+                visit("web1", at),
+                visit("web1", at) | {"host": None},
+                visit("web2", at, detail="what it was") | {"status": None},
+            ],
+        ),
         history.rows(schema.containers, [sample("web1", "app", at, 5.0), *nobody]),
         history.rows(schema.states, [gone | key | {"timestamp": at} for key in keys]),
     )
@@ -493,6 +502,7 @@ def test_rows_of_nobody_are_left_out(questdb: QuestDB, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "70.0%" not in out.read_text()
     assert "5.0%" in out.read_text()
+    assert "?: what it was" in out.read_text()
     assert "None" not in "".join(Parsed(out.read_text()).texts)
 
 

@@ -165,7 +165,8 @@ def _strips(archive: Archive, grid: Grid, hosts: Sequence[Host]) -> Iterable[Str
             f"SELECT host, status, detail, timestamp {here.rows(archive.schema.hosts, not_ok)} "
             "LATEST ON timestamp PARTITION BY host"
         ):
-            said = f"{row['status']}: {row['detail']}" if row["detail"] else row["status"]
+            status = row["status"] or "?"
+            said = f"{status}: {row['detail']}" if row["detail"] else status
             troubles[row["host"]] = (said, time_of(row["timestamp"]))
     for host in hosts:
         of_host = cells.get(host.name, {})
