@@ -192,9 +192,10 @@ def events(facts: Facts) -> Iterator[str]:
         )
     if not facts.events:
         if facts.stateless < len(facts.hosts):
+            others = " for the others" if facts.stateless else ""
             yield (
-                '<p class="nothing">Nothing: no container ended, vanished, was started again, ran '
-                "out of memory or became unhealthy.</p>"
+                f'<p class="nothing">Nothing{others}: no container ended, vanished, was started '
+                "again, ran out of memory or became unhealthy.</p>"
             )
         yield "</section>"
         return
