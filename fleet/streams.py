@@ -26,8 +26,10 @@ class Outlet(io.RawIOBase):
     `patience_s` makes a reader who does not read for so long an error.
     """
 
-    def __init__(self, number: int, patience_s: float | None = None) -> None:
-        self._number, self._patience_s = number, patience_s
+    def __init__(
+        self, number: int, patience_s: float | None = None, *, closed: bool = False
+    ) -> None:
+        self._number, self._patience_s, self._closed = number, patience_s, closed
         self.error: OSError | None = None
 
     @property
@@ -36,6 +38,14 @@ class Outlet(io.RawIOBase):
         if self.error is None or self.error.errno == errno.EPIPE:
             return None
         return f"standard output: {self.error.strerror}"
+
+    def refuse_if_closed(self) -> bool:
+        """For what is lost unless it is printed: where the stream was closed from the start, that
+        is an error. Elsewhere a closed stream only says that nobody wants to read.
+        """
+        if self._closed:
+            self.error = OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self._closed
 
     def writable(self) -> bool:
         """It is there to be written to."""
@@ -72,7 +82,7 @@ def standard_streams() -> Iterator[Outlet]:
     before = sys.stdin, sys.stdout, sys.stderr
     with open(os.devnull, "r+", encoding="utf-8") as nothing:
         numbers = [(stream or nothing).fileno() for stream in before[1:]]
-        outlets = [Outlet(numbers[0]), Outlet(numbers[1], PATIENCE_S)]
+        outlets = [Outlet(numbers[0], closed=before[1] is None), Outlet(numbers[1], PATIENCE_S)]
         sys.stdin = before[0] or nothing
         sys.stdout = _text(outlets[0], before[1] or nothing)
         sys.stderr = _text(outlets[1], before[2] or nothing)

@@ -28,6 +28,7 @@ UNTIL = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SINCE = UNTIL - timedelta(hours=2)
 SCRIPT = "</script><script>window.pwned = 1</script>"
 IMAGE = "<img src=x onerror=window.pwned=1>"
+HOSTS = {"web1": {}, "web9": {}, "web8": {"fleet_state": "maintenance"}, "lost": {}}
 ODD = 'o\'brien "b" <b>&amp;</b> %{y}\u2028'
 
 
@@ -51,7 +52,8 @@ def told(questdb: QuestDB, schema: Schema, out: Path | str, *words: str | Path) 
 def sample(host: str, name: str, at: datetime, cpu: float | None, **more: Cell) -> dict[str, Cell]:
     """A row of `containerStats`; its id is made of its name."""
     container = f"{sum(name.encode()) * 2**20:012x}"[:12]
-    return {"host": host, "name": name, "container": container, "timestamp": at, "cpu": cpu, **more}
+    row: dict[str, Cell] = {"host": host, "name": name, "container": container, "timestamp": at}
+    return row | {"cpu": cpu, "memory_use_unit": "bytes"} | more
 
 
 def visit(host: str, at: datetime, status: str = "ok", **more: Cell) -> dict[str, Cell]:
@@ -117,6 +119,8 @@ def _states() -> list[dict[str, Cell]]:
         row("sick", 55, health="unhealthy"),
         row("past", -90, state="exited", exit_code=1, finished=at(-95)),  # before the range
         row("past", 30, state="exited", exit_code=1, finished=at(-95)),
+        row("ill", 10, health="unhealthy"),  # it ran before the range, and nobody looked
+        row("ill-now", 10, health="unhealthy", started=at(5)),
     ]
 
 
@@ -155,9 +159,6 @@ def test_the_numbers_are_those_that_were_stored(page: Path) -> None:
     assert both["10:00"] == ["63.0%", "2"]
     assert both["11:00"] == ["-", "0"]
     assert both["11:30"] == ["50.0%", "1"]
-    containers = {row[0][-5:]: row[1:] for row in table_of(text, "chart-2-0")}
-    assert containers["10:00"] == ["40.0%", "20.0%"]  # db, app
-    assert containers["10:10"] == ["-", "10.0%"]
     data = json.loads(Parsed(text).scripts[0])
     (db, app) = data["charts"]["chart-2-0"]["lines"]
     assert (db["name"], app["name"]) == ("db", "app")
@@ -170,6 +171,7 @@ def test_the_summary_is_true(page: Path) -> None:
     """Hosts, sweeps, failed visits without maintenance, and the time without a sweep."""
     said = "\n".join(Parsed(page.read_text()).texts)
     assert "2026-03-01 10:00:00\n to \n2026-03-01 12:00:00\n UTC (2 h)" in said
+    assert "Not known for 1 of 2 hosts: no state of any container was stored" in said
     assert "Hosts ok\n1\nof 1, at their newest visit" in said
     assert "Hosts not ok\n0\n1 more in maintenance" in said
     assert "Sweeps\n19\nusually 5 min apart" in said
@@ -190,7 +192,9 @@ def test_events_are_those_that_are_news(page: Path) -> None:
     """What changed in the range, and not what was so before, is repeated, or is seen first."""
     text = page.read_text()
     part = text.partition("What happened to containers")[2].partition("</table>")[0]
-    rows = re.findall(r"<tr( class=grave)?><th>\S+ (\S+)<td.*?>web1<td[^>]*>(\w+)<td.*?>(.*)", part)
+    rows = re.findall(
+        r"<tr( class=grave)?><th>\S+ (\S+)<td.*?>web1<td[^>]*>([\w-]+)<td.*?>(.*)", part
+    )
     assert rows == [
         (" class=grave", "10:55:00", "sick", "unhealthy"),
         ("", "10:45:00", "old", "vanished: it is listed no more"),
@@ -199,6 +203,7 @@ def test_events_are_those_that_are_news(page: Path) -> None:
             *(" class=grave", "10:20:00", "app"),
             "a process was killed for want of memory; restarted by Docker (2 in all)",
         ),
+        (" class=grave", "10:10:00", "ill-now", "unhealthy"),
     ]
 
 
@@ -216,7 +221,7 @@ def test_a_browser_draws_it_in_silence(page: Path, browser: Any) -> None:
         shown(tab, page)
         assert tab.title() == IMAGE
         assert tab.locator("h1").inner_text() == IMAGE
-        assert tab.locator(".strip svg rect").count() >= 4
+        assert tab.locator(".strip svg path").count() >= 4
         for number in range(tab.locator(".plot").count()):
             plot = tab.locator(".plot").nth(number)
             plot.scroll_into_view_if_needed()
@@ -300,6 +305,8 @@ def test_a_small_screen_needs_no_sideways_scrolling(page: Path, browser: Any, wi
         tab = context.new_page()
         shown(tab, page)
         tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        filled = "(all) => all.every((one) => one.querySelector('table'))"
+        poll(lambda: tab.locator("details").evaluate_all(filled), 5, "all tables to be there")
         assert tab.evaluate("document.documentElement.scrollWidth") == width
         sizes = "(all) => all.map((one) => one.getBoundingClientRect().right)"
         assert max(tab.locator(".main-svg").evaluate_all(sizes)) <= width
@@ -329,7 +336,7 @@ def test_patterns_choose_the_hosts(questdb: QuestDB, tmp_path: Path) -> None:
     schema = fresh()
     history.store(questdb, schema, *known(schema))
     inventory = tmp_path / "inventory.yaml"
-    inventory.write_text(json.dumps({"all": {"hosts": {"web1": {}, "web9": {}, "lost": {}}}}))
+    inventory.write_text(json.dumps({"all": {"hosts": HOSTS}}))
     out = tmp_path / "r.html"
     done = told(questdb, schema, out, "-i", inventory, "web*")
     assert done.returncode == 0, done.stderr
@@ -338,12 +345,19 @@ def test_patterns_choose_the_hosts(questdb: QuestDB, tmp_path: Path) -> None:
     assert "Hosts: web*." in said
     assert IMAGE not in said
     labels = [a["aria-label"] for tag, a in page.tags if tag == "svg"]
+    assert labels.pop() == "web8: no data 100.0%; newest visit: no data"
+    assert "no data (maintenance)" in said
     assert labels == [
         "web9: no data 100.0%; newest visit: no data",
         "web1: ok 75.0%, no data 25.0%; newest visit: ok",
     ]
     assert "All hosts together" not in said
     assert "Failed visits\n0%\n0 of 19" in said
+    assert "Hosts ok\n1\nof 2, at their newest visit" in said
+    assert "Hosts not ok\n1\n1 without any data; 1 more in maintenance" in said
+    assert "Sweeps\n" not in said
+    assert "Sweeps with a visit of these hosts\n19" in said
+    assert "Longest time without a visit of these hosts\n35 min" in said
     out.unlink()
     done = told(questdb, schema, out, "-i", inventory, "lost")
     assert done.returncode == 2
@@ -351,15 +365,25 @@ def test_patterns_choose_the_hosts(questdb: QuestDB, tmp_path: Path) -> None:
     assert not out.exists()
 
 
-@pytest.mark.parametrize("kind", ["TIMESTAMP", "TIMESTAMP_NS"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("TIMESTAMP", "TIMESTAMP"),
+        ("TIMESTAMP_NS", "TIMESTAMP_NS"),
+        ("TIMESTAMP", "TIMESTAMP_NS"),
+        ("TIMESTAMP_NS", "TIMESTAMP"),
+    ],
+)
 def test_a_timer_that_drifts_leaves_no_false_gap(
-    questdb: QuestDB, kind: str, tmp_path: Path
+    questdb: QuestDB, kinds: tuple[str, str], tmp_path: Path
 ) -> None:
     """Sweeps that are 303 s apart pass over a bucket of 5 minutes now and then: it is made wider,
-    and only the sweeps that are missing are a gap. Tables of nanoseconds are read as well.
+    and only the sweeps that are missing are a gap. Tables of nanoseconds are read as well, beside
+    those of microseconds too.
     """
     schema = fresh()
     for table in schema.tables:
+        kind = kinds[table is schema.containers]
         statement = create_statement(table)
         questdb.sql(statement.replace('"timestamp" TIMESTAMP,', f'"timestamp" {kind},'))
     times = [SINCE + timedelta(seconds=250 + 303 * step) for step in range(23)]
@@ -443,4 +467,181 @@ def test_a_page_has_its_bounds_and_says_so(questdb: QuestDB) -> None:
     assert "37 containers more are left out." in said
     assert "The newest 100; 44 older events are left out." in said
     assert "13 hosts more with containers are left out" in said
-    assert "job (job-23)" in said
+    assert '"job (job-23)"' in done.stdout
+
+
+def test_rows_of_nobody_are_left_out(questdb: QuestDB, tmp_path: Path) -> None:
+    """Rows of others in the tables, without a host or a container, are in no figure; a visit
+    without a status is shown as one.
+    """
+    schema = fresh()
+    at = SINCE + timedelta(minutes=10)
+    gone: dict[str, Cell] = {"state": "exited", "exit_code": 9, "finished": at}
+    keys: list[dict[str, Cell]] = [
+        {"host": None, "container": "c" * 12},
+        {"host": "web1", "container": None},
+        {"host": None, "container": None},
+    ]
+    nobody = [sample("web1", "app", at, 70.0) | key for key in keys]
+    history.store(
+        questdb,
+        schema,
+        history.rows(
+            schema.hosts,
+            [
+                visit("web1", at),
+                visit("web1", at) | {"host": None},
+                visit("web2", at, detail="what it was") | {"status": None},
+            ],
+        ),
+        history.rows(schema.containers, [sample("web1", "app", at, 5.0), *nobody]),
+        history.rows(schema.states, [gone | key | {"timestamp": at} for key in keys]),
+    )
+    out = tmp_path / "r.html"
+    done = told(questdb, schema, out)
+    assert done.returncode == 0, done.stderr
+    assert "70.0%" not in out.read_text()
+    assert "5.0%" in out.read_text()
+    assert "?: what it was" in out.read_text()
+    assert "None" not in "".join(Parsed(out.read_text()).texts)
+
+
+def test_sizes_are_read_by_their_units(questdb: QuestDB, tmp_path: Path) -> None:
+    """Rows of per-node publishers have MiB or GiB beside a figure: every part reads it so."""
+    schema = fresh()
+    times = [SINCE + timedelta(minutes=5 * step) for step in range(24)]
+    mib: dict[str, Cell] = {"memory_use": 512.0, "memory_use_unit": "MiB"}
+    gib: dict[str, Cell] = {"memory_use": 1.5, "memory_use_unit": "GiB"}
+    samples = [
+        sample(host, "app", at, None, **(mib if at < times[12] else gib))
+        for host in ("web1", "web2")
+        for at in times
+    ]
+    visits = [visit(host, at) for host in ("web1", "web2") for at in times]
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, visits),
+        history.rows(schema.containers, samples),
+    )
+    out = tmp_path / "r.html"
+    done = told(questdb, schema, out)
+    assert done.returncode == 0, done.stderr
+    page = out.read_text()
+    assert "<td>1.0GiB<td>1.5GiB" in page  # the top table: the mean, and the most
+    charts = json.loads(Parsed(page).scripts[0])["charts"]
+    lines = {place: charts[place]["lines"][0]["values"] for place in charts}
+    assert lines["chart-0-1"] == [2**30] * 12 + [3 * 2**30] * 12
+    assert lines["chart-1-1"] == [2**29] * 12 + [3 * 2**29] * 12
+    assert lines["chart-2-1"] == [2**29] * 12 + [3 * 2**29] * 12
+
+
+def test_a_sum_is_what_containers_had_together(questdb: QuestDB, tmp_path: Path) -> None:
+    """A job container at each of twelve sweeps in a bucket, one after the other, is one container
+    all the time; so it is where visits have no rows. A visit that read nothing counts for none.
+    """
+    schema = fresh()
+    visits: list[dict[str, Cell]] = []
+    samples: list[dict[str, Cell]] = []
+    for step in range(120):
+        at = SINCE + timedelta(minutes=step)
+        job = {"container": f"{step:012x}"}
+        visits.append(visit("web1", at))
+        samples += [sample("web1", "job", at, 100.0) | job, sample("web1", "app", at, 20.0)]
+        if step % 2 == 0:
+            samples += [sample("web2", "job", at, 60.0) | job, sample("web2", "app", at, 10.0)]
+        visits.append(visit("web2", at) if step % 2 == 0 else visit("web2", at, "timeout"))
+        visits[-1]["containers"] = 2 if step % 2 == 0 else 0
+        samples += [sample("old", "job", at, 4.0) | job, sample("old", "app", at, 1.0)]
+    visits.append(visit("old", SINCE + timedelta(minutes=1), containers=0))
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, visits),
+        history.rows(schema.containers, samples),
+    )
+    out = tmp_path / "r.html"
+    done = told(questdb, schema, out, "--since", "2d")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(Parsed(out.read_text()).scripts[0])
+    assert data["width"] == 600_000
+    charts = data["charts"]
+    lines = {one["name"]: one["values"][-12:] for one in charts["chart-1-0"]["lines"]}
+    assert lines == {"web1": [120] * 12, "web2": [70] * 12, "old": [5] * 12}
+    assert charts["chart-0-0"]["lines"][0]["values"][-12:] == [195] * 12
+
+
+def test_a_figure_that_nobody_knows_has_no_chart(questdb: QuestDB, tmp_path: Path) -> None:
+    """Of all hosts together, too; and where no state was stored, nobody knows what happened."""
+    schema = fresh()
+    at = SINCE + timedelta(minutes=10)
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, [visit(host, at) for host in ("web1", "web2")]),
+        history.rows(
+            schema.containers,
+            [sample(host, "app", at, 1.0, net_in_rate=2.0) for host in ("web1", "web2")],
+        ),
+    )
+    out = tmp_path / "r.html"
+    done = told(questdb, schema, out)
+    assert done.returncode == 0, done.stderr
+    page = Parsed(out.read_text())
+    charts = json.loads(page.scripts[0])["charts"]
+    assert [one for one in charts if one.startswith("chart-0-")] == ["chart-0-0", "chart-0-2"]
+    assert [line["name"] for line in charts["chart-0-2"]["lines"]] == ["Network in"]
+    said = "\n".join(page.texts)
+    assert said.partition("Hosts\n")[0].count("No figure is known in this range.") == 6
+    assert "Nothing: no container" not in said
+    assert (
+        "Not known: no state of any container was stored from 2026-03-01 07:00:00 to "
+        "2026-03-01 12:00:00." in said
+    )
+
+
+def test_only_columns_that_it_reads_are_asked_for(questdb: QuestDB, tmp_path: Path) -> None:
+    """A table without a column of no figure here is no hindrance; one without CPU is named."""
+    schema = fresh()
+    history.store(questdb, schema, *known(schema))
+    for table, column in (
+        (schema.containers, "pids"),
+        (schema.hosts, "via"),
+        (schema.states, "image_id"),
+    ):
+        questdb.sql(f"ALTER TABLE {table.name} DROP COLUMN {column}")
+    done = told(questdb, schema, tmp_path / "r.html")
+    assert done.returncode == 0, done.stderr
+    questdb.sql(f"ALTER TABLE {schema.containers.name} DROP COLUMN cpu")
+    done = told(questdb, schema, tmp_path / "r.html")
+    assert done.returncode == 2
+    assert f"{schema.containers.name!r} has no column 'cpu'" in done.stderr
+
+
+def test_numbers_of_containers_are_there_when_they_are_opened(page: Path, browser: Any) -> None:
+    """Their tables are made of what the charts are drawn from: figures, gaps and names as they are
+    elsewhere, once however often one opens them, and on paper too.
+    """
+    with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
+        tab = context.new_page()
+        shown(tab, page)
+        details = tab.locator("#chart-2-0 ~ details")
+        assert details.locator("tr").count() == 0
+        for _ in range(3):
+            details.locator("summary").click()
+        details.locator("tbody tr").first.wait_for(state="attached")
+        rows = [row.split("\t") for row in details.locator("tr").all_inner_texts()]
+        assert rows[0] == ["UTC, from", "db", "app"]
+        assert rows[1] == ["2026-03-01 10:00", "40.0%", "20.0%"]
+        assert rows[3] == ["2026-03-01 10:10", "-", "10.0%"]
+        assert len(rows) == 25
+        assert tab.locator("#chart-3-0 ~ details tr").count() == 0
+        tab.evaluate("document.querySelector('#chart-2-1 ~ details').open = true")
+        tab.evaluate("document.querySelector('#chart-3-0 ~ details').open = true")
+        tab.emulate_media(media="print")
+        names = tab.locator("#chart-3-0 ~ details thead")
+        names.wait_for(state="visible")
+        assert names.inner_text().strip().split("\t") == ["UTC, from", IMAGE, SCRIPT]
+        memory = tab.locator("#chart-2-1 ~ details tbody tr").first
+        assert memory.inner_text() == "2026-03-01 10:00\t64.0MiB"
+        assert tab.evaluate("window.pwned") is None

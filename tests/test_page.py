@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -22,8 +23,10 @@ from fleet.errors import UsageError
 from fleet.page import charts, html, parts, write
 from fleet.page.archive import Archive, identifier, in_parts, listed, text, time_of
 from fleet.page.facts import (
+    DETAILED_MAX,
     LINES_MAX,
     METRICS,
+    STRIPS_MAX,
     Chart,
     Event,
     Facts,
@@ -183,6 +186,12 @@ def test_hosts_are_named_the_shorter_way():
     assert archive.only(["a", "b"], []).hosts == ""
 
 
+def test_hosts_are_named_by_what_is_shorter_in_an_address():
+    """Signs that take three places there, or nine, count as so many."""
+    chosen, others = ["ж" * 100], ["a" * 120]
+    assert _archive().only(chosen, others).hosts == f"host NOT IN ('{others[0]}')"
+
+
 def test_more_hosts_than_a_question_holds_are_refused():
     """QuestDB takes an address of 32 KiB; what would be longer ends in a sentence."""
     many = [f"web{number:05}" for number in range(4000)]
@@ -290,6 +299,8 @@ def _facts(names: tuple[str, ...] = ("web1", "web2"), **changes: Any) -> Facts:
         "event_count": 200,
         "groups": (Group(names[0], "", (Chart(names[0], "percent", lines, 7, "containers"),)),),
         "hosts_left_out": 90,
+        "stateless": 0,
+        "chosen": False,
     }
     return Facts(**{**facts, **changes})
 
@@ -373,6 +384,57 @@ def test_what_is_left_out_is_said():
     assert "1 host more are left out, 1 of them not ok now" in said
 
 
+def test_what_did_not_happen_is_known_or_not():
+    """Only where states were stored, nothing happened; hosts without any are counted."""
+    told = [
+        " ".join(Parsed("\n".join(parts.events(_facts(events=(), event_count=0, **more)))).texts)
+        for more in ({"stateless": 0}, {"stateless": 1}, {"stateless": 2})
+    ]
+    assert ["Nothing: no container ended" in one for one in told] == [True, False, False]
+    assert "Nothing for the others: no container ended" in told[1]
+    assert "Nothing" not in told[2]
+    assert ["Not known" in one for one in told] == [False, True, True]
+    assert "Not known for 1 of 2 hosts: no state of any container was stored" in told[1]
+
+
+def test_lines_of_a_sum_have_each_their_own_hosts():
+    """One may be the sum of fewer hosts than the other: the table says so beside each."""
+    lines = (Series("in", (1.0, None), (2, 0)), Series("out", (3.0, 4.0), (1, 5)))
+    group = Group("All", "", (Chart("Network", "rate", lines, 0, "lines"),))
+    page = _page(_facts(groups=(group,), grid=Grid(Width("5m"), NOW - timedelta(minutes=10), 2)))
+    page = page.partition('id="chart-0-0"')[2]
+    rows = [
+        re.split("<td>", row)[1:] for row in re.findall("<tr><th>2026-03-01 11:5.([^\n]+)", page)
+    ]
+    assert rows == [["1B/s", "2", "3B/s", "1"], ["-", "0", "4B/s", "5"]]
+    assert page.count("hosts in the sum") == 2
+
+
+def test_a_page_of_much_is_of_bounded_size():
+    """Without Plotly's script it has less than 8 MB and 100,000 elements, however many containers
+    there are and however often hosts change: tables of single containers are made when opened.
+    """
+    grid = Grid(Width("5m"), NOW - timedelta(days=1), 301)
+    values = tuple(1.23456e12 + place if place % 3 else place / 7 for place in range(301))
+    lines = tuple(Series(f"container-{n}", values) for n in range(LINES_MAX))
+    drawn = tuple(Chart(one.title, one.form, lines, 0, "containers") for one in METRICS)
+    alone = tuple(
+        Group(f"Containers of {n}", "", drawn, detailed=True) for n in range(DETAILED_MAX)
+    )
+    hosts = tuple(Host(f"web{n}", "timeout", False, 1, NOW, 4, 2) for n in range(STRIPS_MAX))
+    cells = tuple("ok" if place % 2 else "timeout" for place in range(301))
+    facts = _facts(
+        hosts=hosts,
+        strips=tuple(Strip(host, cells, "x" * 500, NOW) for host in hosts),
+        groups=(Group("Hosts", "", drawn), *alone),
+        grid=grid,
+    )
+    page = _page(facts)
+    assert "The newest 50; 251 older ones are left out." in page
+    assert len(page) < 8e6
+    assert page.count("<") < 100_000
+
+
 def test_a_strip_has_a_text_beside_its_colours():
     """Who cannot see it reads the shares, and the times of each status stand in a table."""
     page = Parsed(_page(_facts(("web1",))))
@@ -380,7 +442,7 @@ def test_a_strip_has_a_text_beside_its_colours():
     assert (
         label == "web1: ok 25.0%, no data 25.0%, timeout 25.0%, web1 25.0%; newest visit: timeout"
     )
-    assert [a["class"] for tag, a in page.tags if tag == "rect"] == ["ok", "failed", "failed"]
+    assert [a["class"] for tag, a in page.tags if tag == "path"] == ["ok", "failed"]
     assert "no data" in page.texts
 
 
@@ -419,8 +481,8 @@ def test_without_plotly_the_way_to_it_is_named(monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     assert main(["report"]) == 2
     assert capfd.readouterr().err == (
-        "fleet: report needs plotly, which is not installed: "
-        "pip install 'fleet-docker-stats[report]'\n"
+        "fleet: report needs plotly, which is not installed here: "
+        f"{sys.executable} -m pip install plotly\n"
     )
 
 
@@ -434,6 +496,7 @@ def test_without_plotly_the_way_to_it_is_named(monkeypatch, capfd):
         (["--until", "then"], "fleet: --until: expected a time in ISO 8601"),
         (["--out", ""], "fleet: --out: expected the name of a file, or -, not ''"),
         (["--out", "/"], "fleet: --out: expected the name of a file, or -, not '/'"),
+        (["--out", "/tmp/no-such-folder/"], "fleet: --out: expected the name of a file, or -, not"),
         (["--out", "/no/such/r.html"], "fleet: --out: '/no/such/r.html': there is no folder"),
         (["--table", "a?"], "fleet: --table: 'a?' cannot be the name of a table"),
     ],
@@ -444,6 +507,25 @@ def test_a_bad_value_is_one_line(words, said, capfd):
     error = capfd.readouterr().err
     assert error.startswith(said)
     assert error.count("\n") == 1
+
+
+def test_a_loop_of_links_is_no_file(tmp_path, capfd):
+    """It is named before QuestDB is asked anything, and stays what it is."""
+    loop = tmp_path / "r.html"
+    loop.symlink_to("r.html")
+    assert main(["report", "--questdb", "http::addr=127.0.0.1:1;", "--out", str(loop)]) == 2
+    said = capfd.readouterr().err
+    assert said == f"fleet: --out: {str(loop)!r}: Too many levels of symbolic links\n"
+    assert loop.is_symlink()
+
+
+def test_a_closed_standard_output_is_no_success():
+    """It is as a full disk is: said in one line, by the status for what was not printed."""
+    words = f"{sys.executable} -m fleet report --questdb http::addr=127.0.0.1:1; --out - >&-"
+    argv = ["sh", "-c", words.replace(";", "\\;")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.stderr == "fleet: standard output: Bad file descriptor\n"
+    assert done.returncode == 4
 
 
 def test_nobody_may_write_there(nobody):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import stat
 import sys
 from datetime import UTC, datetime
@@ -11,7 +12,9 @@ import click
 
 from fleet import __version__, options
 from fleet.errors import UsageError
+from fleet.exits import EXIT_NOT_PRINTED
 from fleet.prepare import prepare, say
+from fleet.streams import Outlet
 
 
 @click.command("report")
@@ -37,7 +40,10 @@ from fleet.prepare import prepare, say
 )
 @click.option("--title", metavar="TEXT", default="Fleet report", show_default=True)
 @options.database
-def command(since: str, until: str | None, out: str, title: str, **flags: Any) -> int:
+@click.pass_obj
+def command(
+    printed: Outlet, /, since: str, until: str | None, out: str, title: str, **flags: Any
+) -> int:
     """Make one HTML page of what QuestDB holds about a range of time. No SSH.
 
     The page needs nothing else to be looked at: no network, no server. Without PATTERN it is about
@@ -54,12 +60,14 @@ def command(since: str, until: str | None, out: str, title: str, **flags: Any) -
 
     plotly = _plotly()
     _check(out)
+    if out == "-" and printed.refuse_if_closed():
+        return EXIT_NOT_PRINTED
     now = datetime.now(UTC)
     span = span_of(since, until, now)
     wanted = None
     if flags.get("patterns") or flags.get("limit") or flags.get("failed"):
         settings, selection = prepare(flags)
-        wanted = [host.name for host in selection.hosts]
+        wanted = {host.name: host.maintenance for host in selection.hosts}
     else:
         settings = settings_from(flags, os.environ)
     with contextlib.closing(Client(settings.questdb)) as client:
@@ -96,7 +104,8 @@ def _plotly() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError:
         raise UsageError(
-            "report needs plotly, which is not installed: pip install 'fleet-docker-stats[report]'"
+            "report needs plotly, which is not installed here: "
+            f"{shlex.quote(sys.executable)} -m pip install plotly"
         ) from None
     return str(get_plotlyjs())
 
@@ -106,12 +115,18 @@ def _check(out: str) -> None:
     if out == "-":
         return
     folder = os.path.dirname(os.path.realpath(out))
-    if not out or os.path.isdir(out):
+    if not os.path.basename(out) or os.path.isdir(out):
         raise UsageError(f"--out: expected the name of a file, or -, not {out!r}")
     if not os.path.isdir(folder):
         raise UsageError(f"--out: {out!r}: there is no folder {folder!r}; make it first")
     if not os.access(folder, os.W_OK, effective_ids=True) and not _is_stream(out):
         raise UsageError(f"--out: {out!r}: no right to write to {folder!r}; name another place")
+    try:
+        os.stat(out)
+    except FileNotFoundError:
+        return
+    except OSError as error:  # a loop of links, which a rename would replace
+        raise UsageError(f"--out: {out!r}: {error.strerror or error}") from None
 
 
 def _is_stream(out: str) -> bool:

@@ -38,7 +38,7 @@ class Archive:
                 "the patterns mean more hosts than one question to QuestDB can name; fewer can be "
                 "asked about, or nearly all"
             )
-        shorter = len(chosen) <= len(rest)
+        shorter = len(quote_plus(chosen)) <= len(quote_plus(rest))
         condition = f"host IN ({chosen})" if shorter else f"host NOT IN ({rest})"
         return replace(self, hosts=condition)
 
@@ -47,26 +47,29 @@ class Archive:
         return self.client.query(sql)
 
     def rows(self, table: Table[Any], *conditions: str, since: datetime | None = None) -> str:
-        """`FROM` and `WHERE` for the rows of a table in the range that fulfil the conditions."""
+        """`FROM` and `WHERE` for the rows of a table in the range that fulfil the conditions.
+
+        Rows of others, in which what a row is about is null, are left out.
+        """
+        about = (f"{key} IS NOT NULL" for key in table.keys if key != "timestamp")
         within = (
             f"timestamp >= {time(since or self.span.since)}",
             f"timestamp < {time(self.span.until)}",
         )
-        asked = [*within, *((self.hosts,) if self.hosts else ()), *conditions]
+        asked = [*within, *about, *((self.hosts,) if self.hosts else ()), *conditions]
         return f"FROM {identifier(table.name)} WHERE {' AND '.join(asked)}"
 
-    def require(self, *tables: Table[Any]) -> None:
-        """Raise `UsageError` for a table or a column that is not there."""
+    def require(self, table: Table[Any], needed: Sequence[str]) -> None:
+        """Raise `UsageError` for a table or a column that is needed and not there."""
         there = {row["table_name"].lower() for row in self.ask("SELECT table_name FROM tables()")}
-        for table in tables:
-            cure = "`fleet schema --apply` makes it, as collect does"
-            if table.name.lower() not in there:
-                raise UsageError(f"QuestDB has no table {table.name!r}: {cure}")
-            shown = self.ask(f"SHOW COLUMNS FROM {identifier(table.name)}")
-            columns = {row["column"].lower() for row in shown}
-            lacking = [one.name for one in table.columns if one.name.lower() not in columns]
-            if lacking:
-                raise UsageError(f"{table.name!r} has no column {lacking[0]!r}: {cure}")
+        cure = "`fleet schema --apply` makes it, as collect does"
+        if table.name.lower() not in there:
+            raise UsageError(f"QuestDB has no table {table.name!r}: {cure}")
+        shown = self.ask(f"SHOW COLUMNS FROM {identifier(table.name)}")
+        columns = {row["column"].lower() for row in shown}
+        lacking = [name for name in (*table.keys, *needed) if name.lower() not in columns]
+        if lacking:
+            raise UsageError(f"{table.name!r} has no column {lacking[0]!r}: {cure}")
 
 
 def text(value: str) -> str:

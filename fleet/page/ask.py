@@ -1,6 +1,6 @@
 """QuestDB → the facts of a page: hosts, their strips, the totals; the rest by its neighbours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,32 +11,39 @@ from fleet.page.span import JITTER, Grid, Width, grid_of, usual_interval_s, widt
 from fleet.questdb_http import Record
 from fleet.status import Status
 
+_OF_HOSTS = ("status", "detail", "maintenance", "containers")
+"""What is read of `hostStatus`, but for its keys."""
 _INTERVALS_MAX = 20_000
 _HOSTS_AT_ONCE = 8_000
 """Their rows are less than the client takes of one answer."""
 
 
-def ask(archive: Archive, wanted: Sequence[str] | None = None) -> Facts | None:
-    """All facts about the `wanted` hosts, or about all that have rows in the range; None where
-    none of them has any.
+def ask(archive: Archive, wanted: Mapping[str, bool] | None = None) -> Facts | None:
+    """All facts about the `wanted` hosts (each with whether it is in maintenance), or about all
+    that have rows in the range; None where none of them has any.
     """
     schema = archive.schema
-    archive.require(schema.hosts, schema.containers, schema.states)
+    archive.require(schema.hosts, _OF_HOSTS)
+    archive.require(schema.containers, series.COLUMNS)
+    archive.require(schema.states, events.COLUMNS)
     found = _hosts(archive)
     if wanted is not None:
-        names = set(wanted)
         archive = archive.only(
-            [host.name for host in found if host.name in names],
-            [host.name for host in found if host.name not in names],
+            [host.name for host in found if host.name in wanted],
+            [host.name for host in found if host.name not in wanted],
         )
-        found = [host for host in found if host.name in names]
+        found = [host for host in found if host.name in wanted]
     if not found:
         return None
-    silent = () if wanted is None else set(wanted) - {host.name for host in found}
-    hosts = sorted([*found, *map(Host, silent)], key=_worst_first)
+    there = {host.name for host in found}
+    silent = [
+        Host(name, maintenance=away) for name, away in (wanted or {}).items() if name not in there
+    ]
+    hosts = sorted([*found, *silent], key=_worst_first)
     interval_s, width = _width(archive)
     grid = grid_of(archive.span, width)
     happened, count = events.ask(archive)
+    told_of = events.told_of(archive)
     groups, hosts_left_out = series.groups(archive, grid)
     return Facts(
         span=archive.span,
@@ -45,13 +52,15 @@ def ask(archive: Archive, wanted: Sequence[str] | None = None) -> Facts | None:
         hosts=tuple(hosts),
         strips=tuple(_strips(archive, grid, hosts[:STRIPS_MAX])),
         sweeps=_sweeps(archive),
-        containers=series.container_count(archive, "host IS NOT NULL"),
+        containers=series.container_count(archive),
         gap=_gap(archive),
         tops=series.tops(archive),
         events=happened,
         event_count=count,
         groups=groups,
         hosts_left_out=hosts_left_out,
+        stateless=sum(host.name not in told_of and not host.empty for host in hosts),
+        chosen=wanted is not None,
     )
 
 
@@ -67,7 +76,7 @@ def _hosts(archive: Archive) -> list[Host]:
             "SELECT host, last(status) now, last(maintenance) away, last(containers) containers, "
             "max(timestamp) newest, sum(CASE WHEN maintenance THEN 0 ELSE 1 END) visits, "
             f"sum(CASE WHEN maintenance OR status = '{OK}' THEN 0 ELSE 1 END) failed "
-            f"{archive.rows(archive.schema.hosts, 'host IS NOT NULL')} GROUP BY host "
+            f"{archive.rows(archive.schema.hosts)} GROUP BY host "
             f"ORDER BY host LIMIT {len(rows)}, {len(rows) + _HOSTS_AT_ONCE}"
         )
         rows += part
@@ -156,7 +165,8 @@ def _strips(archive: Archive, grid: Grid, hosts: Sequence[Host]) -> Iterable[Str
             f"SELECT host, status, detail, timestamp {here.rows(archive.schema.hosts, not_ok)} "
             "LATEST ON timestamp PARTITION BY host"
         ):
-            said = f"{row['status']}: {row['detail']}" if row["detail"] else row["status"]
+            status = row["status"] or "?"
+            said = f"{status}: {row['detail']}" if row["detail"] else status
             troubles[row["host"]] = (said, time_of(row["timestamp"]))
     for host in hosts:
         of_host = cells.get(host.name, {})

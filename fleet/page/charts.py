@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fleet.errors import spelled
-from fleet.page.facts import LINES_MAX, Chart, Facts, Group
+from fleet.page.facts import LINES_MAX, Chart, Facts, Group, Series
 from fleet.page.span import Grid
 from fleet.page.write import counted, figure, minute, moment, short, text
 
@@ -96,23 +96,32 @@ def _chart(group: Group, chart: Chart, place: str, grid: Grid) -> Iterator[str]:
     said = text(f"{chart.title}, {group.title}: {counted(len(chart.series), 'line')} over time")
     yield f'<div class="plot" id="{place}" role="img" aria-label="{said}"></div>'
     yield f'<div class="legend" id="{place}-legend"></div>'
-    yield from _table(chart, grid)
+    if group.detailed:
+        yield f'<details class="numbers" data-of="{place}"><summary>Numbers</summary></details>'
+    else:
+        yield from _table(chart, grid)
     yield "</figure>"
 
 
 def _table(chart: Chart, grid: Grid) -> Iterator[str]:
-    """The numbers; end tags that HTML lets out are left out, for there are many."""
+    """The numbers; end tags that HTML lets out are left out, for there are many.
+
+    `page.js` makes the tables of single containers, in the same way, when they are opened.
+    """
     yield '<details class="numbers"><summary>Numbers</summary><div class="scroll"><table>'
     yield "<thead><tr><th>UTC, from"
     for line in chart.series:
         yield f'<th class="right">{text(line.label)}'
-    hosts = chart.series[0].hosts
-    if hosts:
-        yield '<th class="right">hosts in the sum'
+        if line.hosts:
+            yield '<th class="right">hosts in the sum'
     yield "<tbody>"
     written = moment if grid.width.seconds < _BEFORE_MINUTES else minute
     for place in range(grid.count):
-        cells = "".join(f"<td>{figure(line.values[place], chart.form)}" for line in chart.series)
-        last = f"<td>{hosts[place]}" if hosts else ""
-        yield f"<tr><th>{written(grid.start(place))}{cells}{last}"
+        cells = "".join(_cell(line, place, chart.form) for line in chart.series)
+        yield f"<tr><th>{written(grid.start(place))}{cells}"
     yield "</table></div></details>"
+
+
+def _cell(line: Series, place: int, form: str) -> str:
+    hosts = f"<td>{line.hosts[place]}" if line.hosts else ""
+    return f"<td>{figure(line.values[place], form)}{hosts}"

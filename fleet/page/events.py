@@ -1,13 +1,11 @@
 """QuestDB → what became of containers: a row of `containerState` beside the one before it."""
 
-from datetime import timedelta
-
 from fleet.page.archive import Archive, time, time_of
-from fleet.page.facts import EVENTS_MAX, Event
+from fleet.page.facts import EVENTS_MAX, LOOK_BACK, Event
 from fleet.questdb_http import Record
 
-LOOK_BACK = timedelta(hours=3)
-"""A container's state is told once an hour at the least: before the range, what was."""
+COLUMNS = ("name", "state", "exit_code", "restarts", "started", "finished", "oom_killed", "health")
+"""What is read of `containerState`, but for its keys."""
 
 _WINDOW = "OVER (PARTITION BY host, container ORDER BY timestamp)"
 _REMEMBERED = ("gone", "oom", "sick", "restarts", "began", "ended")
@@ -20,7 +18,7 @@ _NEWS = {
     "OR (oom_was IS NULL AND started >= {since}))",
     "restarted_now": "gone = 0 AND began_was IS NOT NULL AND began <> began_was",
     "counted_now": "restarts_was IS NOT NULL AND restarts > restarts_was",
-    "sick_now": "sick = 1 AND (sick_was = 0 OR sick_was IS NULL)",
+    "sick_now": "sick = 1 AND (sick_was = 0 OR (sick_was IS NULL AND started >= {since}))",
 }
 """What is news, each as an SQL condition."""
 
@@ -48,6 +46,12 @@ def ask(archive: Archive) -> tuple[tuple[Event, ...], int]:
         f"SELECT * FROM {happened} ORDER BY timestamp DESC, host, container LIMIT {EVENTS_MAX}"
     )
     return tuple(_event(one) for one in found), row["n"]
+
+
+def told_of(archive: Archive) -> set[str]:
+    """The hosts of whose containers any state is known: of others nothing is, news or not."""
+    rows = archive.rows(archive.schema.states, since=archive.span.since - LOOK_BACK)
+    return {row["host"] for row in archive.ask(f"SELECT DISTINCT host {rows}")}
 
 
 def _event(row: Record) -> Event:

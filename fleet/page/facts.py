@@ -1,29 +1,45 @@
 """What a page tells, as values: what was asked of QuestDB, and nothing of HTML."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fleet.page.span import Grid, Span
+from fleet.views import in_bytes
 
 OK = "ok"
 MAINTENANCE = "maintenance"
 
 STRIPS_MAX = 200
+TIMES_MAX = 50
 LINES_MAX = 20
 DETAILED_MAX = 10
 TOP_MAX = 10
 EVENTS_MAX = 100
+LOOK_BACK = timedelta(hours=3)
+"""A container's state is told once an hour at the least: before the range, what was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure of `containerStats`: its SQL, its name for people, and how it is written
-    (`percent`, `bytes` or `rate`).
+    """A figure of `containerStats`: its name and its SQL, its name for people, and how it is
+    written (`percent`, `bytes` or `rate`).
     """
 
-    sql: str
+    name: str
     title: str
     form: str
+
+    @property
+    def sql(self) -> str:
+        """Sizes by their units: rows of per-node publishers are not in bytes."""
+        return f"({_SQL.get(self.name, self.name)})"
+
+
+_SQL = {
+    "memory_use": in_bytes("memory_use"),
+    "net": "net_in_rate + net_out_rate",
+    "block": "block_in_rate + block_out_rate",
+}
 
 
 METRICS = (
@@ -38,8 +54,8 @@ TOPS = (
     Metric("cpu", "CPU", "percent"),
     Metric("memory_use", "Memory", "bytes"),
     Metric("memory_percentage", "Memory, of its limit", "percent"),
-    Metric("net_in_rate + net_out_rate", "Network, in and out", "rate"),
-    Metric("block_in_rate + block_out_rate", "Block, in and out", "rate"),
+    Metric("net", "Network, in and out", "rate"),
+    Metric("block", "Block, in and out", "rate"),
 )
 
 
@@ -61,6 +77,11 @@ class Host:
     def well(self) -> bool:
         """Whether its newest visit was."""
         return self.now == OK
+
+    @property
+    def empty(self) -> bool:
+        """Whether its newest visit was well and found no container."""
+        return self.well and not self.containers
 
     @property
     def share(self) -> float:
@@ -149,16 +170,19 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Charts under one heading."""
+    """Charts under one heading; of `detailed` ones, which are many, the page holds no tables."""
 
     title: str
     note: str
     charts: tuple[Chart, ...]
+    detailed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that stands on a page."""
+    """All that stands on a page. `stateless` hosts have, or may have, containers of which no state
+    is known. Where hosts were `chosen`, sweeps are those that visited any of them.
+    """
 
     span: Span
     grid: Grid
@@ -173,6 +197,8 @@ class Facts:
     event_count: int
     groups: tuple[Group, ...]
     hosts_left_out: int
+    stateless: int
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)

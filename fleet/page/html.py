@@ -38,7 +38,10 @@ def _lines(facts: Facts, heading: Heading, plotly: str) -> Iterator[str]:
     yield "<main>"
     for part in (parts.figures, parts.strips, parts.events, parts.tops):
         yield from part(facts)
-    yield "<noscript><p>The charts need scripts; the numbers behind them do not.</p></noscript>"
+    yield (
+        "<noscript><p>The charts need scripts, and so do the numbers of single containers; the "
+        "other numbers do not.</p></noscript>"
+    )
     yield from charts.sections(facts)
     yield from parts.left_out(facts)
     yield "</main>"

@@ -121,13 +121,51 @@
     });
   };
 
+  // Tables of single containers are many: each is made when it is opened, as charts.py makes others.
+  const exact = (value, form) => {
+    if (value === null) return "-";
+    if (form === "percent") return `${value.toFixed(1)}%`;
+    let power = 0;
+    while (value >= 1023.95 && power < units.length - 1) { value /= 1024; power += 1; }
+    return `${value.toFixed(power ? 1 : 0)}${units[power]}${form === "rate" ? "/s" : ""}`;
+  };
+
+  const fill = (details) => {
+    if (!details.open || details.querySelector("table")) return;
+    const chart = data.charts[details.dataset.of];
+    const scroll = document.createElement("div");
+    const table = document.createElement("table");
+    scroll.className = "scroll";
+    scroll.append(table);
+    const put = (row, tag, text, kind) => {
+      const cell = document.createElement(tag);
+      cell.textContent = text;
+      if (kind) cell.className = kind;
+      row.append(cell);
+    };
+    const head = table.createTHead().insertRow();
+    put(head, "th", "UTC, from");
+    for (const line of chart.lines) put(head, "th", line.name, "right");
+    const body = table.createTBody();
+    times.forEach((time, place) => {
+      const row = body.insertRow();
+      put(row, "th", time.replace("T", " ").slice(0, data.width < 60000 ? 19 : 16));
+      for (const line of chart.lines) put(row, "td", exact(line.values[place], chart.form));
+    });
+    details.append(scroll);
+  };
+  const tables = document.querySelectorAll("details[data-of]");
+  for (const one of tables) one.addEventListener("toggle", () => fill(one));
+
   const again = () => { for (const id of drawn.keys()) draw(id); };
   const paper = (on) => {
     if (printing && on) return;
     printing = on;
     root.toggleAttribute("data-print", on);
-    if (on) Object.keys(data.charts).forEach(draw);
-    else again();
+    if (on) {
+      tables.forEach(fill);
+      Object.keys(data.charts).forEach(draw);
+    } else again();
   };
 
   const seen = new IntersectionObserver((entries) => {

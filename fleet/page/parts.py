@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
-from fleet.page.facts import DETAILED_MAX, MAINTENANCE, OK, Facts, Strip, Top
+from fleet.page.facts import DETAILED_MAX, LOOK_BACK, MAINTENANCE, OK, TIMES_MAX, Facts, Strip, Top
 from fleet.page.span import Grid
 from fleet.page.write import counted, figure, lasting, moment, share, text
 from fleet.status import Status
@@ -20,14 +20,20 @@ def figures(facts: Facts) -> Iterator[str]:
     visits = sum(host.visits for host in facts.hosts)
     failed = sum(host.failed for host in facts.hosts)
     away = len(facts.hosts) - len(counting)
+    silent = sum(host.newest is None for host in counting)
+    besides = [f"{silent} without any data"] if silent else []
+    besides += [f"{away} more in maintenance"] if away else []
     gap = f"{moment(facts.gap.since)} to {moment(facts.gap.until)}"
     usual = f"usually {lasting(facts.interval_s)} apart" if facts.interval_s else ""
+    of_these, without = "", "sweep"
+    if facts.chosen:
+        of_these, without = " with a visit of these hosts", "visit of these hosts"
     tiles = [
         ("Hosts ok", f"{well}", f"of {len(counting)}, at their newest visit", ""),
         (
             "Hosts not ok",
             f"{len(counting) - well}",
-            f"{away} more in maintenance" if away else "at their newest visit",
+            "; ".join(besides) or "at their newest visit",
             "bad" if well < len(counting) else "",
         ),
         (
@@ -36,9 +42,9 @@ def figures(facts: Facts) -> Iterator[str]:
             f"at the newest visits; {facts.containers:,} in the whole range",
             "",
         ),
-        ("Sweeps", f"{facts.sweeps:,}", usual, ""),
+        (f"Sweeps{of_these}", f"{facts.sweeps:,}", usual, ""),
         ("Failed visits", share(failed, visits), f"{failed:,} of {visits:,}", ""),
-        ("Longest time without a sweep", lasting(facts.gap.seconds), gap, ""),
+        (f"Longest time without a {without}", lasting(facts.gap.seconds), gap, ""),
     ]
     yield '<section class="tiles" aria-label="Summary">'
     for title, value, note, kind in tiles:
@@ -60,7 +66,7 @@ def strips(facts: Facts) -> Iterator[str]:
     yield from _legend(facts)
     if len(facts.strips) < len(facts.hosts):
         out = facts.hosts[len(facts.strips) :]
-        bad = sum(not host.well for host in out)
+        bad = sum(not host.well and not host.maintenance for host in out)
         yield (
             f'<p class="note">{counted(len(out), "host")} more are left out, '
             f"{bad} of them not ok now.</p>"
@@ -103,12 +109,14 @@ def _strip(strip: Strip, grid: Grid) -> Iterator[str]:
     said = Counter(cell or NO_DATA for cell in strip.cells)
     parts = ", ".join(f"{name} {share(count, grid.count)}" for name, count in said.most_common())
     runs = list(_runs(strip))
-    drawn = "".join(
-        f'<rect class="{kind_of(status)}" x="{first}" width="{last - first}" '
-        f'y="{0 if kind_of(status) in ("failed", "partial") else 3}" height="{_STRIP_HEIGHT}"/>'
-        for status, first, last in runs
-        if status is not None
-    )
+    bars: dict[str, str] = {}
+    for status, first, last in runs:
+        if status is not None:
+            kind = kind_of(status)
+            top = 0 if kind in ("failed", "partial") else 3
+            bar = f"M{first} {top}h{last - first}v{_STRIP_HEIGHT}h-{last - first}z"
+            bars[kind] = bars.get(kind, "") + bar
+    drawn = "".join(f'<path class="{kind}" d="{bar}"/>' for kind, bar in bars.items())
     yield (
         f'<div class="strip"><div class="who"><span class="name">{text(host.name)}</span>'
         f'<span class="now {kind_of(host.now)}">{text(now)}{note}</span></div>'
@@ -118,9 +126,15 @@ def _strip(strip: Strip, grid: Grid) -> Iterator[str]:
     if strip.trouble is not None and strip.trouble_at is not None:
         yield f'<p class="note">{moment(strip.trouble_at)} {text(strip.trouble)}</p>'
     if len(runs) > 1:
-        yield '<details class="numbers"><summary>Times</summary><div class="scroll"><table>'
-        yield "<thead><tr><th>UTC, from<th>to<th>status<tbody>"
-        for status, first, last in runs:
+        yield '<details class="numbers"><summary>Times</summary><div class="scroll">'
+        older = len(runs) - TIMES_MAX
+        if older > 0:
+            yield (
+                f'<p class="note">The newest {TIMES_MAX}; {counted(older, "older one")} '
+                f"{'is' if older == 1 else 'are'} left out.</p>"
+            )
+        yield "<table><thead><tr><th>UTC, from<th>to<th>status<tbody>"
+        for status, first, last in runs[-TIMES_MAX:]:
             yield (
                 f"<tr><th>{moment(grid.start(first))}<td>{moment(grid.start(last))}"
                 f"<td>{text(status or NO_DATA)}"
@@ -169,11 +183,21 @@ def _top(top: Top) -> Iterator[str]:
 def events(facts: Facts) -> Iterator[str]:
     """What became of containers, newest first."""
     yield '<section class="card events"><h2>What happened to containers</h2>'
-    if not facts.events:
+    if facts.stateless:
+        count = len(facts.hosts)
+        whose = "" if facts.stateless == count else f" for {facts.stateless:,} of {count:,} hosts"
         yield (
-            '<p class="nothing">Nothing: no container ended, vanished, was started again, ran out '
-            "of memory or became unhealthy.</p></section>"
+            f'<p class="nothing">Not known{whose}: no state of any container was stored from '
+            f"{moment(facts.span.since - LOOK_BACK)} to {moment(facts.span.until)}.</p>"
         )
+    if not facts.events:
+        if facts.stateless < len(facts.hosts):
+            others = " for the others" if facts.stateless else ""
+            yield (
+                f'<p class="nothing">Nothing{others}: no container ended, vanished, was started '
+                "again, ran out of memory or became unhealthy.</p>"
+            )
+        yield "</section>"
         return
     left_out = facts.event_count - len(facts.events)
     if left_out > 0:

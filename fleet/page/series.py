@@ -1,12 +1,14 @@
 """QuestDB → the top tables and the lines of charts.
 
-A sum over containers is taken bucket by bucket, of each container's mean there: a bucket with two
-sweeps counts none of them twice. What is null in a bucket is not in its mean, and where nothing
-else is there is no value.
+A sum over containers is what they had together, bucket by bucket: of each its mean there, for the
+part of its host's sweeps at which it was there. So a bucket with two sweeps counts nothing twice,
+and containers that come and go are not counted beside each other. What is null in a bucket is not
+in its mean, and where nothing else is there is no value.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fleet.page.archive import Archive, bucket, listed, text, time_of
 from fleet.page.facts import (
@@ -24,6 +26,12 @@ from fleet.page.facts import (
 )
 from fleet.page.span import Grid
 
+COLUMNS = (
+    *("name", "cpu", "memory_use", "memory_use_unit", "memory_percentage"),
+    *("net_in_rate", "net_out_rate", "block_in_rate", "block_out_rate"),
+)
+"""What is read of `containerStats`, but for its keys."""
+
 
 def container_count(archive: Archive, *conditions: str) -> int:
     """How many containers have rows that fulfil the conditions."""
@@ -38,7 +46,7 @@ def tops(archive: Archive) -> tuple[Top, ...]:
 
 
 def _top(archive: Archive, metric: Metric) -> Top:
-    known = f"({metric.sql}) IS NOT NULL"
+    known = f"{metric.sql} IS NOT NULL"
     rows = archive.ask(
         f"SELECT host, container, last(name) name, avg({metric.sql}) mean, max({metric.sql}) most "
         f"{archive.rows(archive.schema.containers, known)} GROUP BY host, container "
@@ -61,47 +69,59 @@ def groups(archive: Archive, grid: Grid) -> tuple[tuple[Group, ...], int]:
     """All charts: of the fleet, of hosts, of the containers of some hosts → those, and how many
     hosts with containers have no charts of these.
     """
-    ranks = {metric.sql: _host_ranks(archive, grid, metric) for metric in METRICS}
-    counts = {metric.sql: _host_count(archive, metric) for metric in METRICS}
+    ranks = {metric.name: _host_ranks(archive, grid, metric) for metric in METRICS}
+    counts = {metric.name: _host_count(archive, metric) for metric in METRICS}
     most = max(counts.values())
     found = []
     if most > 1:
         found.append(Group("All hosts together", _SUMS, _fleet(archive, grid)))
     charts = tuple(
-        _of_hosts(archive, grid, metric, ranks[metric.sql], counts[metric.sql])
+        _of_hosts(archive, grid, metric, ranks[metric.name], counts[metric.name])
         for metric in METRICS
     )
     found.append(Group("Hosts", _SUMS, charts))
-    busiest = dict.fromkeys(name for metric in METRICS for name in ranks[metric.sql])
+    busiest = dict.fromkeys(name for metric in METRICS for name in ranks[metric.name])
     for name in list(busiest)[:DETAILED_MAX]:
         charts = tuple(_of_containers(archive, grid, metric, name) for metric in METRICS)
-        found.append(Group(f"Containers of {name}", "", charts))
+        found.append(Group(f"Containers of {name}", "", charts, detailed=True))
     return tuple(found), max(0, most - DETAILED_MAX)
 
 
 _SUMS = (
-    "Sums over containers: of each the mean in a bucket, then the sum of these. Containers whose "
-    "figure is not known are not in it, nor are hosts without data."
+    "Sums over containers: what they had together. Of each the mean in a bucket counts for the "
+    "part of its host's sweeps at which it was there. Containers whose figure is not known are not "
+    "in it, nor are hosts without data."
 )
 
 
-def _means(archive: Archive, grid: Grid, metrics: Sequence[Metric], *conditions: str) -> str:
-    columns = ", ".join(f"avg({metric.sql}) {metric.sql}" for metric in metrics)
-    rows = archive.rows(archive.schema.containers, *conditions)
-    return f"(SELECT {bucket(grid)}, host, container, {columns} {rows} GROUP BY b, host, container)"
+def _sums(archive: Archive, grid: Grid, metrics: Sequence[Metric], hosts: str = "") -> str:
+    """Buckets of hosts (`hosts`: of some only): what a host's containers had together.
 
-
-def _sums(archive: Archive, grid: Grid, metrics: Sequence[Metric], *conditions: str) -> str:
-    """Buckets of hosts: the sum over a host's containers, of each its mean."""
-    columns = ", ".join(f"sum({metric.sql}) {metric.sql}" for metric in metrics)
-    means = _means(archive, grid, metrics, *conditions)
-    return f"(SELECT b, host, {columns} FROM {means} GROUP BY b, host)"
+    Where no visit tells how many sweeps there were, or tells of too few, it is as many as the
+    container has rows that has the most.
+    """
+    only = (hosts,) if hosts else ()
+    means = ", ".join(f"avg({metric.sql}) {metric.name}" for metric in metrics)
+    rows = archive.rows(archive.schema.containers, *only)
+    each = f"SELECT {bucket(grid)}, host, container, count() n, {means} {rows}"
+    sums = ", ".join(f"sum({metric.name} * n) {metric.name}" for metric in metrics)
+    of_hosts = f"SELECT b, host, max(n) most, {sums} FROM ({each} GROUP BY b, host, container)"
+    visits = replace(archive, hosts="").rows(archive.schema.hosts, "containers > 0", *only)
+    sweeps = f"SELECT {bucket(grid)}, host, count() n {visits} GROUP BY b, host"
+    parts = ", ".join(
+        f"each.{metric.name} / greatest(each.most, coalesce(sweeps.n, 0)) {metric.name}"
+        for metric in metrics
+    )
+    return (
+        f"(SELECT each.b b, each.host host, {parts} FROM ({of_hosts} GROUP BY b, host) each "
+        f"LEFT JOIN ({sweeps}) sweeps ON each.b = sweeps.b AND each.host = sweeps.host)"
+    )
 
 
 def _host_ranks(archive: Archive, grid: Grid, metric: Metric) -> list[str]:
-    sums = _sums(archive, grid, [metric], f"{metric.sql} IS NOT NULL")
+    means = f"SELECT host, avg({metric.name}) mean FROM {_sums(archive, grid, [metric])}"
     rows = archive.ask(
-        f"SELECT host, avg({metric.sql}) mean FROM {sums} GROUP BY host "
+        f"SELECT host, mean FROM ({means} GROUP BY host) WHERE mean IS NOT NULL "
         f"ORDER BY mean DESC, host LIMIT {LINES_MAX}"
     )
     return [row["host"] for row in rows]
@@ -115,7 +135,7 @@ def _host_count(archive: Archive, metric: Metric) -> int:
 
 def _fleet(archive: Archive, grid: Grid) -> tuple[Chart, ...]:
     columns = ", ".join(
-        f"sum({metric.sql}) {metric.sql}, count({metric.sql}) n{place}"
+        f"sum({metric.name}) {metric.name}, count({metric.name}) n{place}"
         for place, metric in enumerate(METRICS)
     )
     rows = archive.ask(f"SELECT b, {columns} FROM {_sums(archive, grid, METRICS)} GROUP BY b")
@@ -124,17 +144,25 @@ def _fleet(archive: Archive, grid: Grid) -> tuple[Chart, ...]:
     lines = [
         Series(
             metric.title,
-            tuple(row.get(metric.sql) for row in found),
+            tuple(row.get(metric.name) for row in found),
             tuple(row.get(f"n{place}", 0) for row in found),
         )
         for place, metric in enumerate(METRICS)
     ]
-    return (
-        Chart("CPU", "percent", (lines[0],), 0, "lines"),
-        Chart("Memory", "bytes", (lines[1],), 0, "lines"),
-        Chart("Network", "rate", (lines[2], lines[3]), 0, "lines"),
-        Chart("Block devices", "rate", (lines[4], lines[5]), 0, "lines"),
+    known = [one if any(value is not None for value in one.values) else None for one in lines]
+    return tuple(
+        Chart(title, form, tuple(one for one in known[places] if one), 0, "lines")
+        for title, form, places in _TOGETHER
     )
+
+
+_TOGETHER = (
+    ("CPU", "percent", slice(0, 1)),
+    ("Memory", "bytes", slice(1, 2)),
+    ("Network", "rate", slice(2, 4)),
+    ("Block devices", "rate", slice(4, 6)),
+)
+"""Charts of all hosts: title, form, and which metrics."""
 
 
 def _of_hosts(
@@ -143,7 +171,7 @@ def _of_hosts(
     lines: tuple[Series, ...] = ()
     if names:
         sums = _sums(archive, grid, [metric], f"host IN ({listed(names)})")
-        rows = archive.ask(f"SELECT host, b, {metric.sql} v FROM {sums}")
+        rows = archive.ask(f"SELECT host, b, {metric.name} v FROM {sums}")
         lines = _lines(grid, [(name, name) for name in names], rows, "host")
     return Chart(metric.title, metric.form, lines, count - len(names), "hosts")
 
@@ -159,8 +187,11 @@ def _of_containers(archive: Archive, grid: Grid, metric: Metric, host: str) -> C
     count = len(ranked)
     if ranked:
         ids = listed(row["container"] for row in ranked)
-        means = _means(archive, grid, [metric], *here, f"container IN ({ids})")
-        found = archive.ask(f"SELECT container, b, {metric.sql} v FROM {means}")
+        of_these = archive.rows(archive.schema.containers, *here, f"container IN ({ids})")
+        found = archive.ask(
+            f"SELECT container, {bucket(grid)}, avg({metric.sql}) v {of_these} "
+            "GROUP BY container, b"
+        )
         names = Counter(row["name"] for row in ranked)
         labels = [(row["container"], _label(row, names)) for row in ranked]
         lines = _lines(grid, labels, found, "container")
