@@ -21,7 +21,7 @@ from fleet.cli import main
 from fleet.commands import page as command
 from fleet.errors import UsageError
 from fleet.page import charts, html, parts, write
-from fleet.page.archive import Archive, identifier, in_parts, listed, text, time_of
+from fleet.page.archive import LIST_MAX_BYTES, Archive, identifier, in_parts, listed, text, time_of
 from fleet.page.facts import (
     DETAILED_MAX,
     LINES_MAX,
@@ -178,18 +178,20 @@ def _archive() -> Archive:
     return Archive(client, schema_of(TableNames()), Span(NOW - timedelta(hours=1), NOW))
 
 
-def test_hosts_are_named_the_shorter_way():
-    """Some of all are named, most of all by those that are not meant, all by nothing."""
-    archive = _archive()
-    assert archive.only(["a"], ["b", "c"]).hosts == "host IN ('a')"
-    assert archive.only(["a", "b"], ["c"]).hosts == "host NOT IN ('c')"
-    assert archive.only(["a", "b"], []).hosts == ""
+def test_hosts_are_named_where_a_question_holds_them():
+    """Else by those that are not meant, or, where there are none, by nothing."""
+    archive, many = _archive(), [f"web{number:05}" for number in range(4000)]
+    assert archive.only(["a", "b"], ["c"]).hosts == "host IN ('a','b')"
+    assert archive.only(["a"], []).hosts == "host IN ('a')"
+    assert archive.only(many, ["c"]).hosts == "host NOT IN ('c')"
+    assert archive.only(many, []).hosts == ""
 
 
-def test_hosts_are_named_by_what_is_shorter_in_an_address():
+def test_signs_count_as_an_address_writes_them():
     """Signs that take three places there, or nine, count as so many."""
-    chosen, others = ["ж" * 100], ["a" * 120]
-    assert _archive().only(chosen, others).hosts == f"host NOT IN ('{others[0]}')"
+    many = ["ж" * 20 + str(number) for number in range(200)]
+    assert len(listed(many)) < LIST_MAX_BYTES
+    assert _archive().only(many, ["c"]).hosts == "host NOT IN ('c')"
 
 
 def test_more_hosts_than_a_question_holds_are_refused():
