@@ -358,6 +358,22 @@ def test_more_than_a_hundred_rows_refused(stage, row):
     stage.holds((2 * SWEEP[0] + 150, 2 * SWEEP[1], 2))
 
 
+@fault("it is too busy for a statement")
+def test_too_busy_for_a_statement(stage, row):
+    """QuestDB says so as it says mistakes, with 400; it is asked again, and then by the next run."""
+    busy = {
+        "query": "",
+        "error": "Metadata read timeout [src=reader, timeout=1000ms]",
+        "position": 0,
+    }
+    stage.relay.does(canned(400, json.dumps(busy), Content_Type="application/json"), path="/exec")
+    run = stage.run()
+    stage.said(row, run, n=ALL)
+    assert stage.files.rows == ALL
+    stage.relay.heals()
+    stage.heals(2)
+
+
 # --- the way there
 
 
