@@ -26,6 +26,11 @@ def form(*choices: str) -> Callable[[_Command], _Command]:
     )
 
 
+_many_labels = click.option(
+    "--many-labels",
+    is_flag=True,
+    help="Let a label of fleet_labels have more than 1,000 values.",
+)
 inventories = _options(
     click.option(
         "-i",
@@ -36,11 +41,17 @@ inventories = _options(
         "or - for JSON on standard input; several are merged. [default: $FLEET_INVENTORY, else "
         "inventory.yaml]",
     ),
+    _many_labels,
+)
+whose_labels = _options(
     click.option(
-        "--many-labels",
-        is_flag=True,
-        help="Let a label of fleet_labels have more than 1,000 values.",
+        "-i",
+        "--inventory",
+        metavar="FILE",
+        multiple=True,
+        help="Whose labels (fleet_labels) are columns. [default: $FLEET_INVENTORY, else none]",
     ),
+    _many_labels,
 )
 job_name = click.option(
     "--name",

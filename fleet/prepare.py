@@ -38,6 +38,17 @@ def read_inventory(settings: "Settings") -> "Inventory":
     return inventory
 
 
+def labels_named(flags: dict[str, Any], settings: "Settings") -> tuple[str, ...] | None:
+    """The labels of the inventory that a command names, or its environment; None where neither
+    does: the default one is for commands that need hosts.
+    """
+    from fleet.settings import INVENTORY_VARIABLE
+
+    if not flags.get("inventory") and not os.environ.get(INVENTORY_VARIABLE):
+        return None
+    return tuple(read_inventory(settings).labels)
+
+
 def select_from(inventory: "Inventory", settings: "Settings") -> "Selection":
     """The hosts that the patterns of a command mean, with `--failed` those of them that failed in
     the last sweep; what is to be warned of is said.

@@ -390,12 +390,47 @@ def test_command_offers_the_forms_that_there_are():
     assert tuple(option.type.choices) == FORMS
 
 
-def test_command_without_a_key_says_which_options_name_one(tmp_path):
-    """A host for which no key is named anywhere is an error with a way out."""
+def test_command_without_a_key_says_which_options_name_one(tmp_path, monkeypatch):
+    """A host for which no key is named, and none of the usual ones is there, names the way out."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     run = _run(tmp_path, HOSTS, "web1")
     assert isinstance(run.exception, UsageError)
     assert str(run.exception).startswith("web1: no key is named for it")
     assert "--public-key FILE" in str(run.exception)
+
+
+def test_command_takes_the_one_usual_key(keys, tmp_path, monkeypatch):
+    """Where none is named a login tries the usual files: one of them is it, two are a question."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / ".ssh"
+    folder.mkdir()
+    for end in ("", ".pub"):
+        shutil.copy(f"{keys}/ed25519256{end}", folder / f"id_ed25519{end}")
+    run = _run(tmp_path, HOSTS, "web1")
+    assert (folder / "id_ed25519.pub").read_text().strip() in run.output
+    for end in ("", ".pub"):
+        shutil.copy(f"{keys}/rsa2048{end}", folder / f"id_rsa{end}")
+    run = _run(tmp_path, HOSTS, "web1")
+    assert "any may be meant" in str(run.exception)
+
+
+def test_sudoers_need_no_key(tmp_path, monkeypatch):
+    """What `fleet check` advises works where no key is named: a line of sudoers holds none."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = _run(tmp_path, HOSTS, "--format", "sudoers", "db")
+    assert run.exception is None
+    assert "NOPASSWD" in run.output
+    assert "ssh-" not in run.output
+
+
+def test_public_key_of_another_private_one_is_refused(keys, tmp_path):
+    """A key that was changed, and its old FILE.pub: the nodes would let the old one in."""
+    for source, name in (("ed25519256", "key"), ("rsa2048.pub", "key.pub")):
+        shutil.copy(keys / source, tmp_path / name)
+    run = _run(tmp_path, HOSTS, "--private-key", str(tmp_path / "key"), "web1")
+    assert isinstance(run.exception, UsageError)
+    assert "key.pub: not of the private key beside it" in str(run.exception)
+    assert f"ssh-keygen -y -f {tmp_path / 'key'}" in str(run.exception)
 
 
 def test_command_goes_on_without_a_host_that_cannot_be_used(keys, tmp_path):

@@ -14,6 +14,7 @@ from tests.command import fleet
 PROJECT = Path(__file__).parent.parent
 MANUAL = (PROJECT / "docs/fleet.1.md").read_text()
 README = (PROJECT / "README.md").read_text()
+CHANGELOG = (PROJECT / "CHANGELOG.md").read_text()
 STATUSES = (PROJECT / "docs/statuses.md").read_text()
 TABLES = (PROJECT / "docs/tables.md").read_text()
 
@@ -39,6 +40,39 @@ def test_manual_has_every_option_and_no_other():
     assert listed
     said = set(re.findall(r"`(--?[a-zA-Z][a-z-]*)", listed[1]))
     assert said == OPTIONS
+
+
+def _listed() -> dict[str, set[str]]:
+    """The options of each command, by the manual's blocks: `Of **collect** and **check**:`."""
+    part = MANUAL.partition("## OPTIONS\n")[2].partition("\n## ")[0]
+    found: dict[str, set[str]] = {name: set() for name in COMMANDS}
+    for head, body in re.findall(r"^Of (.*?):\n\n(.*?)(?=^Of |\Z)", part, re.DOTALL | re.MULTILINE):
+        named = set(re.findall(r"\*\*([a-z]+)\*\*", head))
+        of = set(COMMANDS) - named if head.startswith("all but") else named
+        options = set()
+        for bullet in re.findall(r"^- ((?:`[^`]+`(?:,\s+)?)+)", body, re.MULTILINE):
+            options |= set(re.findall(r"(?<![a-zA-Z0-9_])(--?[a-zA-Z][a-z-]*)", bullet))
+        for name in of:
+            found[name] |= options
+    return found
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_manual_lists_each_commands_own_options(name):
+    """Under the heads that name a command stand its options, and none of another's."""
+    own = {
+        option
+        for parameter in COMMANDS[name].params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+    }
+    assert _listed()[name] == own - {"-h", "--help"}
+
+
+def test_changelog_names_every_option():
+    """What a user can say is among the additions of the version that brought it."""
+    long = {option for option in OPTIONS if option.startswith("--")} - {"--help"}
+    assert {one for one in long if not re.search(rf"{one}\b(?!-)", CHANGELOG)} == set()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

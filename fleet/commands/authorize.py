@@ -50,6 +50,7 @@ def command(form: str, sources: tuple[str, ...], docker: str | None, **flags: An
     cloud-init. Nothing is sent anywhere.
     """
     from fleet.authorize import grants, printed, sources_of
+    from fleet.commands.own_key import key_finder
     from fleet.errors import UsageError
     from fleet.settings import settings_from
     from fleet.sudoers import is_plain_path
@@ -68,7 +69,12 @@ def command(form: str, sources: tuple[str, ...], docker: str | None, **flags: An
     for host in selection.hosts:
         if host.bad_config is not None:
             say(f"fleet: {host.name}: bad_config: {host.bad_config}")
-    key_of = _keys(flags["public_key"])
+    public = flags["public_key"]
+    key_of: Callable[[Host, Door], str | None]
+    if form == "sudoers" and public is None:  # such a line holds no key
+        key_of = _no_key
+    else:
+        key_of = key_finder(public)
     routes = Routes(settings.ssh_config)
     behind = _behind(inventory.hosts, routes)
     logins = [login for host in good if (login := _login(host, routes, key_of, behind))]
@@ -85,33 +91,14 @@ def command(form: str, sources: tuple[str, ...], docker: str | None, **flags: An
     return EXIT_SOME_FAILED if len(logins) < len(selection.hosts) else 0
 
 
-def _keys(public: str | None) -> "Callable[[Host, Door], str]":
-    """What finds the public key of a host; each file is read once."""
-    from functools import cache
-
-    from fleet.errors import UsageError
-    from fleet.public_key import public_key
-
-    read = cache(public_key)
-
-    def key_of(host: "Host", door: "Door") -> str:
-        if public is not None:
-            return read(os.path.expanduser(public))
-        if not door.key_files:
-            raise UsageError(
-                f"{host.name}: no key is named for it, in the inventory or elsewhere: "
-                "say which, with --public-key FILE or --private-key FILE"
-            )
-        files = [f"{file}.pub" for file in door.key_files]
-        return read(next((file for file in files if os.path.exists(file)), files[0]))
-
-    return key_of
+def _no_key(_host: "Host", _door: "Door") -> None:
+    """For what needs none."""
 
 
 def _login(
     host: "Host",
     routes: "Routes",
-    key_of: "Callable[[Host, Door], str]",
+    key_of: "Callable[[Host, Door], str | None]",
     behind: "Mapping[Place, tuple[str, ...]]",
 ) -> "Login | None":
     """How a host is entered; None, and a line to say why, where that cannot be told."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fleet import options
-from fleet.prepare import read_inventory
+from fleet.prepare import labels_named
 
 if TYPE_CHECKING:
     from fleet.questdb_http import Client
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="The same for the rows of views, which may stay longer.",
 )
-@options.inventories
+@options.whose_labels
 @options.database
 def command(
     apply_: bool, views: bool, ttl: str | None, views_ttl: str | None, **flags: Any
@@ -40,8 +40,8 @@ def command(
 
     collect runs them itself, views and TTL apart; this is for those who want to see or to run them
     before. A table or a view that conflicts with ours is an error that names the way out. The
-    labels of an inventory have columns too; they count where it is named with -i. Without it views
-    have the labels that the table has.
+    labels of an inventory have columns too; they count where it is named, with -i or by
+    FLEET_INVENTORY. Without it views have the labels that the table has.
     """
     from fleet import retention, schema
     from fleet import views as view
@@ -54,7 +54,8 @@ def command(
     views_kept = None if views_ttl is None else retention.days(views_ttl, "--views-ttl")
     if views_kept is not None and not views:
         raise click.UsageError("--views-ttl goes with --views")
-    labels = read_inventory(settings).labels if flags.get("inventory") else ()
+    named = labels_named(flags, settings)
+    labels = named or ()
     client, tables = Client(settings.questdb), schema_of(settings.tables, labels)
     base = tables.containers.name
 
@@ -67,7 +68,7 @@ def command(
             yield from plan.statements
             _no_conflicts(plan)
         if views:
-            mine = labels if flags.get("inventory") else view.labels_of(client, tables.containers)
+            mine = view.labels_of(client, tables.containers) if named is None else labels
             plan = view.inspect(client, base, mine)
             yield from view.ensure(client, base, mine) if apply_ else plan.statements
             _no_conflicts(plan)
