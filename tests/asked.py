@@ -106,6 +106,12 @@ class Asked:
             if self.host_fits(row)
         ]
 
+    @property
+    def newest_visit(self) -> list[Cells]:
+        """That of the one host that a page is about, whatever its labels are."""
+        everywhere = {**self.chosen, **dict.fromkeys(LABELS, ALL)}
+        return Asked(self.history, self.span, everywhere).newest_visits
+
     def age(self, moment: datetime) -> int:
         """Whole seconds from then to the end of the range."""
         return int((self.span.end - moment).total_seconds())
@@ -153,10 +159,16 @@ class Asked:
 
     @cached_property
     def sweeps(self) -> dict[tuple[datetime, str], int]:
-        """How often each host's containers were read in each bucket."""
+        """How often each host's containers were read in each bucket: by its visits, or where they
+        tell of fewer, as often as there are rows of one container.
+        """
         rows = [row for row in self.in_buckets("hosts") if row["containers"] > 0]
         groups = grouped(rows, lambda row: (floor(row["timestamp"], self.step), row["host"]))
-        return {key: len(found) for key, found in groups.items()}
+        counted = {key: len(found) for key, found in groups.items()}
+        for bucket in self.buckets:
+            key = bucket["time"], bucket["host"]
+            counted[key] = max(counted.get(key, 0), len(bucket["rows"]))
+        return counted
 
 
 Truth = Callable[[Asked], Answer]

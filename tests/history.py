@@ -117,7 +117,7 @@ LIVES = (
     Life("stage1", "e2" * 32, ((START, "done"),), None, exited=day(2), ended=LAST - 2 * INTERVAL),
     Life("stage1", "e3" * 32, ((START, "blue"),), "shop", ended=LAST - 2 * INTERVAL),
     Life("stage1", "e4" * 32, ((START, "green"),), "shop", LAST - 3 * INTERVAL),
-    Life("stage1", "e5" * 32, ((START, "burst"),), "burst", limit=1.0e9, ended=LAST - 4 * INTERVAL),
+    Life("stage1", "e5" * 32, ((START, "burst"),), "burst", limit=1.0e9, ended=LAST),
 )
 
 

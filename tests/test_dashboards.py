@@ -330,3 +330,13 @@ def test_no_question_of_a_variable_or_a_rule_needs_a_step():
         if question.kind != "panel":
             assert "$__sampleByInterval" not in question.sql
             assert "$__interval" not in question.sql
+
+
+def test_colours_of_limits_stand_on_numbers():
+    """Grafana colours by a number, and a column whose unit is a text has none."""
+    for page in dashboards():
+        for panel in page["panels"]:
+            for override in panel["fieldConfig"]["overrides"]:
+                found = {one["id"]: one["value"] for one in override["properties"]}
+                if "thresholds" in found:
+                    assert found.get("unit", "string") != "string", override["matcher"]

@@ -140,14 +140,15 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def _without_breaks(found: Answer, times: set[datetime], step: timedelta) -> Answer:
-    """The points of lines; where two sweeps did not come there is one row more, without a figure,
-    one step after the last point.
+def _without_breaks(found: Answer, times: set[datetime], step: timedelta, end: datetime) -> Answer:
+    """The points of lines; where two steps or more are missing, at the end as well, there is one
+    row more, without a figure, one step after the last point.
     """
     breaks = [row for row in found if row[0] not in times]
     assert not any(isinstance(value, int | float) for row in breaks for value in row)
     in_order = sorted(times)
-    missing = [a + step for a, b in pairwise(in_order) if b - a > 2.5 * step]
+    follows = pairwise([*in_order, end]) if in_order else ()
+    missing = [a + step for a, b in follows if b - a > 2.5 * step]
     assert [row[0] for row in breaks] == missing
     return [row for row in found if row[0] in times]
 
@@ -194,7 +195,7 @@ def test_every_question_is_answered_truly(fleet, title, choice):
                 times = [row[0] for row in found]
                 assert times == sorted(times), "Grafana needs time series in the order of time"
                 step = max(about.step if "_10m" in question.sql else span.step, INTERVAL)
-                found = _without_breaks(found, {row[0] for row in wanted}, step)
+                found = _without_breaks(found, {row[0] for row in wanted}, step, span.end)
             _assert_same(found, wanted, key in ORDERED)
         except AssertionError as error:
             wrong.append(f"{key}: {error}")

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 
 from fleet.tables import Schema
 from tests.command import fleet
+from tests.grafana import ALL, Range, expanded, questions
 from tests.lab.lab import PROJECT
 from tests.lab.questdb import QuestDB
 from tests.lab.waiting import poll
@@ -16,6 +18,7 @@ from tests.test_schema import fresh
 
 pytestmark = pytest.mark.e2e
 
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 COMPOSE = PROJECT / "deploy/compose.yaml"
 
 
@@ -121,6 +124,26 @@ def test_views_have_the_labels_that_the_table_has(server):
     for name in server.views():
         columns = {row["column"] for row in server.questdb.sql(f'SHOW COLUMNS FROM "{name}"')}
         assert {"env", "role"} <= columns
+
+
+@pytest.mark.parametrize("labels", [("env", "role"), (), ("order", "limit")])
+def test_every_question_is_one_after_the_manuals_commands(server, tmp_path, labels):
+    """schema --apply, schema --views --apply, dashboards: no question names what is not there, also
+    where labels are words of SQL's, or there are none.
+    """
+    words = server.with_labels(*labels)
+    assert server.run("--apply", *words).returncode == 0
+    assert server.run("--views", "--apply").returncode == 0
+    names = server.words[2:]
+    written = fleet("dashboards", "--out", tmp_path / "grafana", *names, *words)
+    assert (written.returncode, written.stderr) == (0, "")
+    chosen = dict.fromkeys((*labels, "service", "container"), ALL)
+    for question in questions(tmp_path / "grafana"):
+        is_of_one = question.page == "host" and question.kind != "variable"
+        of = {**chosen, "host": ["a", "b"] if is_of_one else ALL}
+        for hours in (1, 30, 200):
+            span = Range(NOON - timedelta(hours=hours), NOON)
+            server.questdb.sql(expanded(question.sql, span, of))
 
 
 def test_a_table_in_the_place_of_a_view_is_a_conflict(server):

@@ -76,8 +76,7 @@ def _part(asked: Asked, bucket: Cells, metric: str) -> float | None:
     known = mean(row[metric] for row in bucket["rows"])
     if known is None:
         return None
-    sweeps = asked.sweeps.get((bucket["time"], bucket["host"]), 0)
-    return known * min(1, len(bucket["rows"]) / sweeps) if sweeps else known
+    return known * len(bucket["rows"]) / asked.sweeps[bucket["time"], bucket["host"]]
 
 
 def top(metric: str) -> Truth:
@@ -205,9 +204,9 @@ def values(column: str, table: str, *narrowed_by: str) -> Truth:
     """What a variable offers."""
 
     def truth(asked: Asked) -> Answer:
-        source = asked.rows(table)
-        if table == "containers" and asked.hours > 24:
-            source = asked.buckets
+        source = asked.rows("containers") if asked.hours <= 24 else asked.buckets
+        if table == "hosts":
+            source = [*source, *asked.rows("hosts")]
         fitting = [
             row for row in source if all(asked.is_chosen(name, row[name]) for name in narrowed_by)
         ]
@@ -385,9 +384,9 @@ TRUTHS: dict[tuple[str, str], Truth] = {
     ("containers", "Memory by service"): summed("service", "memory_use"),
     ("containers", "Network by service"): summed("service", "net_in_rate", "net_out_rate"),
     ("containers", "Latest sample of each container"): _latest,
-    ("host", "Status"): here("hosts", "status"),
+    ("host", "Status"): lambda asked: [(row["status"],) for row in asked.newest_visit],
     ("host", "Age of the newest visit"): _age_of_newest("hosts", True),
-    ("host", "Containers"): here("hosts", "containers"),
+    ("host", "Containers"): lambda asked: [(row["containers"],) for row in asked.newest_visit],
     ("host", "CPUs"): here("nodes", "cpus"),
     ("host", "Up since boot"): here("nodes", "uptime"),
     ("host", "Clock ahead"): here("nodes", "clock_skew"),

@@ -31,16 +31,25 @@ def _no_sweep(asked: Asked) -> Answer:
 
 
 def _key_changed(asked: Asked) -> Answer:
-    rows = newest(asked.rows("hosts"), "host")
-    return [(row["host"], 1) for row in rows if row["status"] == "host_key_changed"]
+    old = asked.span.end - 3 * INTERVAL
+    return [
+        (row["host"], 1)
+        for row in newest(asked.rows("hosts"), "host")
+        if row["status"] == "host_key_changed" and row["timestamp"] >= old
+    ]
 
 
 def _memory_near_limit(asked: Asked) -> Answer:
-    """By the events: who has more than nine tenths, and was seen in the last three intervals."""
+    """By the events: who has more than nine tenths, and was seen at its host's last sweep, which
+    is one of the last three intervals.
+    """
+    last = {row["host"]: row["timestamp"] for row in asked.rows("hosts") if row["containers"] > 0}
     old = asked.span.end - 3 * INTERVAL
     most: dict[tuple[str, str], float] = {}
     for row in newest(asked.rows("containers"), "host", "container"):
-        if row["memory_use"] > 0.9 * row["total_memory"] and row["timestamp"] >= old:
+        if row["memory_use"] > 0.9 * row["total_memory"] and (
+            row["timestamp"] >= max(old, last[row["host"]])
+        ):
             key = row["host"], row["name"]
             most[key] = max(most.get(key, 0), row["memory_percentage"])
     return [(*key, value) for key, value in most.items()]
@@ -52,7 +61,8 @@ def _vanished(asked: Asked) -> Answer:
     """
     found = []
     for life in LIVES:
-        if life.ended is None or not asked.span.start < life.ended <= asked.span.end:
+        lately = asked.span.end - timedelta(seconds=LATELY_S)
+        if life.ended is None or not lately <= life.ended <= asked.span.end:
             continue
         if life.exited is not None:
             continue

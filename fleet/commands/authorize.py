@@ -71,10 +71,8 @@ def command(form: str, sources: tuple[str, ...], docker: str | None, **flags: An
             say(f"fleet: {host.name}: bad_config: {host.bad_config}")
     public = flags["public_key"]
     key_of: Callable[[Host, Door], str | None]
-    if form == "sudoers" and public is None:  # such a line holds no key
-        key_of = _no_key
-    else:
-        key_of = key_finder(public)
+    needs_none = form == "sudoers" and public is None  # such a line holds no key
+    key_of = _no_key if needs_none else key_finder(public)
     routes = Routes(settings.ssh_config)
     behind = _behind(inventory.hosts, routes)
     logins = [login for host in good if (login := _login(host, routes, key_of, behind))]

@@ -37,15 +37,10 @@ def variable(name: str, label: str, question: str, several: bool = True) -> dash
 
 def with_hosts(page: dashboard.Dashboard, several: bool = True) -> dashboard.Dashboard:
     """A variable for each label, each within those before it, then the host."""
-    visits = sql.table(tokens.HOSTS)
-    within = f"{sql.TIME} AND {tokens.LABELS_SO_FAR}"
-    page.with_variable(
-        variable(tokens.LABEL, tokens.LABEL, sql.values_of(tokens.LABEL, visits, within))
-    )
-    of_hosts = f"{sql.TIME} AND {tokens.OF_LABELS}"
-    return page.with_variable(
-        variable("host", "host", sql.values_of("host", visits, of_hosts), several)
-    )
+    labels = sql.values_of(tokens.LABEL, sql.hosts(), tokens.LABELS_SO_FAR)
+    page.with_variable(variable(tokens.LABEL, tokens.LABEL, labels))
+    names = sql.values_of("host", sql.hosts(), tokens.OF_LABELS)
+    return page.with_variable(variable("host", "host", names, several))
 
 
 def redeploys(where: str) -> dashboard.AnnotationQuery:

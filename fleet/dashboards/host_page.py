@@ -24,6 +24,7 @@ from fleet.sources.state import HEALTHS, STATES
 
 _HERE = f"{sql.TIME} AND {sql.ONE_HOST}"
 _VISITS = sql.table(tokens.HOSTS)
+_VISIT = sql.newest_visits(sql.ONE_HOST)
 _NODES = sql.table(tokens.NODES)
 _DISKS = sql.table(tokens.DISKS)
 _STATES = sql.table(tokens.STATES)
@@ -49,7 +50,7 @@ def _now() -> list[Panel]:
         "Status",
         "Of the newest visit; docs/statuses.md has the cure of each.",
         "string",
-        _newest("status", _VISITS),
+        f"SELECT status FROM {_VISIT}",
         steps(good=BLUE),
         box=(4, 4),
         field="status",
@@ -68,7 +69,7 @@ def _now() -> list[Panel]:
             "Containers",
             "Containers that the newest visit read.",
             "short",
-            _newest("containers", _VISITS),
+            f"SELECT containers FROM {_VISIT}",
             steps(good=BLUE),
             box=(4, 4),
         ),
@@ -266,5 +267,5 @@ def _changes() -> Panel:
         f"container FROM ({states}) WHERE timestamp >= $__fromTime AND (place = 1 OR {is_other}) "
         "ORDER BY time DESC, name",
         box=(24, 10),
-        restarts=coloured((3, YELLOW), (10, RED)),
+        restarts=[*unit("short"), *coloured((3, YELLOW), (10, RED))],
     )

@@ -63,11 +63,12 @@ def no_sweep() -> str:
 def host_key_changed() -> str:
     """Hosts whose newest visit found another host key."""
     newest = (
-        f"SELECT host, status FROM {_VISITS} WHERE {sql.TIME} LATEST ON timestamp PARTITION BY host"
+        f"SELECT host, status, timestamp FROM {_VISITS} WHERE {sql.TIME} "
+        "LATEST ON timestamp PARTITION BY host"
     )
     return (
-        f"SELECT host, count() AS changed FROM ({newest}) "
-        "WHERE status = 'host_key_changed' ORDER BY host"
+        f"SELECT host, count() AS changed FROM ({newest}) WHERE status = 'host_key_changed' "
+        f"AND timestamp >= {_since(tokens.intervals(3))} ORDER BY host"
     )
 
 
@@ -77,10 +78,14 @@ def memory_near_limit() -> str:
         f"SELECT host, name, memory_percentage, timestamp FROM {_SAMPLES} WHERE {sql.TIME} "
         "LATEST ON timestamp PARTITION BY host, container"
     )
+    visits = (
+        f"SELECT host, max(timestamp) AS seen FROM {_VISITS} WHERE {sql.TIME} AND containers > 0"
+    )
     return (
-        f"SELECT host, name, max(memory_percentage) AS memory FROM ({newest}) "
-        f"WHERE memory_percentage > 90 AND timestamp >= {_since(tokens.intervals(3))} "
-        "ORDER BY host, name"
+        "SELECT found.host AS host, name, max(memory_percentage) AS memory "
+        f"FROM ({newest}) found JOIN ({visits}) visits ON found.host = visits.host "
+        "WHERE memory_percentage > 90 AND timestamp >= seen "
+        f"AND timestamp >= {_since(tokens.intervals(3))} ORDER BY host, name"
     )
 
 
@@ -103,7 +108,8 @@ def vanished() -> str:
     )
     gone = (
         f"SELECT host, name, what FROM ({pairs}) WHERE state = 'vanished' AND was_alive = 1 "
-        "AND was_started <= dateadd('h', -1, timestamp)"
+        "AND was_started <= dateadd('h', -1, timestamp) "
+        f"AND timestamp >= {_since(tokens.LATELY_S)}"
     )
     newest = (
         f"SELECT host, state, {what} FROM {_STATES} WHERE {sql.TIME} "
@@ -119,14 +125,16 @@ def vanished() -> str:
 
 def restarting() -> str:
     """Containers that Docker restarts again and again, and how often it did lately."""
+    before = "OVER (PARTITION BY host, container ORDER BY timestamp)"
     pairs = (
         "SELECT host, container, name, state, timestamp, restarts, "
-        "lag(restarts) OVER (PARTITION BY host, container ORDER BY timestamp) AS before "
+        f"lag(restarts) {before} AS had, lag(timestamp) {before} AS had_at "
         f"FROM {_STATES} WHERE {sql.TIME} AND state <> 'vanished'"
     )
+    is_near = f"datediff('s', had_at, timestamp) <= {tokens.LOOK_BACK_S}"
     lately = (
         "SELECT host, container, last(name) AS name, last(state) AS state, "
-        "sum(CASE WHEN restarts > before THEN restarts - before ELSE 0 END) AS restarts "
+        f"sum(CASE WHEN restarts > had AND {is_near} THEN restarts - had ELSE 0 END) AS restarts "
         f"FROM ({pairs}) WHERE timestamp >= {_since(tokens.LATELY_S)}"
     )
     return (

@@ -101,6 +101,17 @@ def names() -> str:
     return "(" + " UNION ALL ".join(branches) + ")"
 
 
+def hosts() -> str:
+    """Hosts and their labels in the range: those that were visited, and those that have rows,
+    which views keep longer.
+    """
+    columns = f"host{tokens.LABEL_COLUMNS}"
+    return (
+        f"(SELECT {columns} FROM {table(tokens.HOSTS)} WHERE {TIME} "
+        f"UNION ALL SELECT {columns} FROM {names()})"
+    )
+
+
 def _sweeps_of_hosts() -> str:
     """How many sweeps read containers of each host in each bucket."""
     counted = f"timestamp AS time, host, count() AS sweeps FROM {table(tokens.HOSTS)}"
@@ -119,18 +130,23 @@ def _sweeps_of_hosts() -> str:
 
 
 def broken(rows: str, keys: Sequence[str], values: Sequence[str], of_buckets: bool = False) -> str:
-    """Rows of lines with a row of nulls one step after each point that the next one does not
-    follow: in Grafana it ends all lines there. `rows` has time, `keys` and `values`.
+    """Rows of lines with a row of nulls one step after each point that the next one, or the end of
+    the range, does not follow: in Grafana it ends all lines there. `rows` has time, `keys` and
+    `values`.
     """
     step = STEP_S
-    if of_buckets:
-        cases = "".join(f" WHEN {_of_view(size)} THEN {size.minutes * 60}" for size in SIZES)
-        step = f"greatest({STEP_S}, CASE{cases} ELSE 0 END)"
+    if of_buckets:  # a view's rows are as far apart as its buckets, whatever Grafana's step is
+        cases = "".join(
+            f" WHEN {_of_view(size)} THEN greatest({size.minutes * 60}, {tokens.INTERVAL_SECONDS})"
+            for size in SIZES
+        )
+        step = f"CASE{cases} ELSE {STEP_S} END"
     shown = ", ".join(f'CASE WHEN part = 1 THEN "{value}" END AS "{value}"' for value in values)
     return (
         "SELECT CASE WHEN part = 1 THEN time ELSE dateadd('s', "
         f"cast({step} AS int), time) END AS time, {''.join(f'{key}, ' for key in keys)}{shown} "
-        f"FROM (SELECT *, lead(time) OVER (ORDER BY time) AS next_time FROM ({rows})) "
+        f"FROM (SELECT *, coalesce(follows, $__toTime) AS next_time FROM "
+        f"(SELECT *, lead(time) OVER (ORDER BY time) AS follows FROM ({rows}))) "
         "CROSS JOIN (SELECT x AS part FROM long_sequence(2)) "
         f"WHERE part = 1 OR datediff('s', time, next_time) > {MISSED} * {step} ORDER BY time"
     )
@@ -166,8 +182,9 @@ def per_container(where: str, most: int, /, **values: str) -> str:
 
 def summed(where: str, by: str, /, **values: str) -> str:
     """A series for each value of the column `by`: what its containers had together."""
-    # More rows than sweeps, or rows without any: a per-node publisher is at work, or was.
-    part = "CASE WHEN sweeps > samples THEN 1.0 * samples / sweeps ELSE 1.0 END"
+    # There may be no visits, or fewer than rows: they are not kept so long, or a per-node publisher
+    # was at work. Then a host had as many sweeps as the container with the most rows.
+    part = "1.0 * samples / CASE WHEN sweeps > most THEN sweeps ELSE most END"
     inner = ", ".join(
         f'1.0 * {metric}_sum / {metric}_count * {part} AS "{name}"'
         for name, metric in values.items()
@@ -175,7 +192,8 @@ def summed(where: str, by: str, /, **values: str) -> str:
     outer = ", ".join(f'sum("{name}") AS "{name}"' for name in values)
     found = (
         f"SELECT time, {by}, {outer} FROM (SELECT each.time AS time, {by}, {inner} "
-        f"FROM (SELECT * FROM {buckets(*values.values())} WHERE {where}) each "
+        "FROM (SELECT * FROM (SELECT *, max(samples) OVER (PARTITION BY time, host) AS most "
+        f"FROM {buckets(*values.values())}) WHERE {where}) each "
         f"LEFT JOIN {_sweeps_of_hosts()} visits "
         "ON each.time = visits.time AND each.host = visits.host)"
     )
@@ -193,17 +211,17 @@ def top(metric: str, where: str, limit: int) -> str:
     )
 
 
-def newest_visits() -> str:
-    """The newest visit of each chosen host in the range: host, status, phase, detail, maintenance,
-    containers, timestamp. One that is three intervals old says nothing of now: its status is
-    `not visited`, and it has no containers.
+def newest_visits(where: str = OF_HOSTS) -> str:
+    """The newest visit of each host in the range for which a condition holds: host, status, phase,
+    detail, maintenance, containers, timestamp. One that is three intervals old says nothing of now:
+    its status is `not visited`, and it has no containers.
     """
     is_old = f"timestamp < dateadd('s', -{tokens.intervals(3)}, $__toTime)"
     columns = (
         f"host, CASE WHEN {is_old} THEN '{NOT_VISITED}' ELSE status END AS status, phase, detail, "
         f"maintenance, CASE WHEN {is_old} THEN 0 ELSE containers END AS containers, timestamp"
     )
-    return newest(tokens.HOSTS, "host", OF_HOSTS, columns)
+    return newest(tokens.HOSTS, "host", where, columns)
 
 
 def newest(token: str, keys: str, where: str, columns: str = "*") -> str:
@@ -221,6 +239,6 @@ def newest(token: str, keys: str, where: str, columns: str = "*") -> str:
 def values_of(column: str, source: str, where: str) -> str:
     """The values that a variable offers."""
     return (
-        f"SELECT DISTINCT {column} FROM {source} WHERE {where} AND {column} IS NOT NULL "
-        f"ORDER BY {column}"
+        f'SELECT DISTINCT "{column}" FROM {source} WHERE {where} AND "{column}" IS NOT NULL '
+        f'ORDER BY "{column}"'
     )
