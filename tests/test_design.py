@@ -82,9 +82,13 @@ TESTS = {
 }
 
 
+FOLDERS = ("fleet", "tests", "docs")
+FILES = ("README.md", "CHANGELOG.md", "pyproject.toml", "inventory.yaml")
+
+
 def patched(name: str, folder: Path) -> Path:
     """A copy of the source to which a patch of the page has been applied, whole."""
-    for part in ("fleet", "tests", "docs", "README.md", "pyproject.toml", "inventory.yaml"):
+    for part in (*FOLDERS, *FILES):
         source, ignored = PROJECT / part, shutil.ignore_patterns("__pycache__")
         if source.is_dir():
             shutil.copytree(source, folder / part, ignore=ignored)
