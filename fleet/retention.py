@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from fleet.errors import UsageError
 from fleet.questdb_http import Client
-from fleet.schema import literal, quoted
+from fleet.schema import described, quoted
 
 _DAYS = {"DAY": 1, "WEEK": 7}
 _DAYS_MAX = 36_500
@@ -33,11 +33,8 @@ def statements(
     """
     found = []
     for name in names:
-        rows = client.query(
-            "SELECT ttlValue, ttlUnit FROM tables() "  # noqa: S608 - quoted
-            f"WHERE lower(table_name) = lower({literal(name)})"
-        )
-        if not rows or not _is(rows[0]["ttlValue"], rows[0]["ttlUnit"], kept_days):
+        table = described(client, name)
+        if table is None or not _is(table["ttlValue"], table["ttlUnit"], kept_days):
             found.append(f"ALTER {kind} {quoted(name)} SET TTL {kept_days} DAYS")
     return found
 

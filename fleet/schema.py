@@ -57,7 +57,7 @@ def inspect(client: Client, schema: Schema) -> Plan:
     statements: list[str] = []
     conflicts: list[str] = []
     for table in schema.tables:
-        found = _found(client, table)
+        found = described(client, table.name)
         if found is None:
             statements.append(create_statement(table))
             continue
@@ -65,7 +65,7 @@ def inspect(client: Client, schema: Schema) -> Plan:
         if wrong is not None:
             conflicts.append(wrong)
             continue
-        columns = _columns(client, table)
+        columns = columns_of(client, table.name)
         conflicts += _column_conflicts(table, columns)
         statements += _missing(table, columns)
     return Plan(tuple(statements), tuple(conflicts))
@@ -124,16 +124,16 @@ def _check_version(client: Client) -> None:
         )
 
 
-def _found(client: Client, table: Table[Any]) -> Record | None:
+def described(client: Client, name: str) -> Record | None:
     """The server's description of a table; names of tables are equal in any case."""
-    same = f"lower(table_name) = lower({literal(table.name)})"
+    same = f"lower(table_name) = lower({literal(name)})"
     rows = client.query(f"SELECT * FROM tables() WHERE {same}")  # noqa: S608 - quoted above
     return rows[0] if rows else None
 
 
-def _columns(client: Client, table: Table[Any]) -> dict[str, Record]:
-    """The server's columns by name in lower case: names of columns are equal in any case."""
-    rows = client.query(f"SHOW COLUMNS FROM {quoted(table.name)}")
+def columns_of(client: Client, name: str) -> dict[str, Record]:
+    """The server's columns of a table by name in lower case: names are equal in any case."""
+    rows = client.query(f"SHOW COLUMNS FROM {quoted(name)}")
     return {row["column"].lower(): row for row in rows}
 
 

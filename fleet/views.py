@@ -12,7 +12,7 @@ from typing import Any
 
 from fleet.errors import QuestDBError, SchemaError
 from fleet.questdb_http import Client, Record
-from fleet.schema import Plan, literal, quoted
+from fleet.schema import Plan, columns_of, described, quoted
 from fleet.tables import Table, reserved_names
 
 METRICS = (
@@ -104,13 +104,12 @@ def inspect(client: Client, table: str, labels: Sequence[str]) -> Plan:
     refreshed. A view without the column of a label is a conflict: no statement adds one.
     """
     found = {row["view_name"].lower(): row for row in _views(client)}
-    tables = {str(row["table_name"]).lower() for row in client.query("SELECT * FROM tables()")}
     statements: list[str] = []
     conflicts: list[str] = []
     for size in SIZES:
         name = view_name(table, size)
         view = found.get(name.lower())
-        if view is None and name.lower() in tables:
+        if view is None and described(client, name) is not None:
             conflicts.append(
                 f"{name} is a table of yours, and dashboards read a view of that name: rename it "
                 f"(RENAME TABLE {quoted(name)} TO {quoted(name + '_old')}), then run this again"
@@ -152,16 +151,13 @@ def ensure(client: Client, table: str, labels: Sequence[str]) -> tuple[str, ...]
 
 def labels_of(client: Client, table: Table[Any]) -> tuple[str, ...]:
     """The labels that a table on the server has: its SYMBOL columns that are not ours."""
-    ours = reserved_names()
-    if not client.query(
-        f"SELECT * FROM tables() WHERE lower(table_name) = lower({literal(table.name)})"
-    ):
+    if described(client, table.name) is None:
         return ()
-    rows = client.query(f"SHOW COLUMNS FROM {quoted(table.name)}")
+    ours = reserved_names()
     return tuple(
         str(row["column"])
-        for row in rows
-        if row["type"] == "SYMBOL" and str(row["column"]).lower() not in ours
+        for name, row in columns_of(client, table.name).items()
+        if row["type"] == "SYMBOL" and name not in ours
     )
 
 
@@ -176,7 +172,6 @@ def _views(client: Client) -> list[Record]:
 
 def _lacking(client: Client, table: str, size: Size, labels: Sequence[str]) -> list[str]:
     """Columns that our view has and the server's has not."""
-    rows = client.query(f"SHOW COLUMNS FROM {quoted(view_name(table, size))}")
-    there = {str(row["column"]).lower() for row in rows}
+    there = columns_of(client, view_name(table, size))
     ours = [*_TEXTS, *labels, "total_memory", *FIGURES]
     return [column for column in ours if column.lower() not in there]

@@ -1,6 +1,8 @@
 """Dashboards and alert rules as files: what is checked in, what is filled in, what is written."""
 
+import errno
 import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,8 @@ import yaml
 
 from fleet.dashboards import build
 from fleet.dashboards.render import MODELS, Names, files
+from fleet.dashboards.write import write
+from fleet.errors import UsageError
 from fleet.tables import TableNames
 from tests.command import fleet
 from tests.grafana import ALL, Question, Range, expanded, questions, sample_by
@@ -196,6 +200,21 @@ def test_writing_replaces_nothing_unasked(tmp_path):
     assert fleet("dashboards", "--out", out, "--interval", "1min", "--force").returncode == 0
     assert '"60s"' in (out / "dashboards/fleet.json").read_text()
     assert "-180, $__toTime" in (out / "provisioning/alerting/fleet.yaml").read_text()
+
+
+def test_a_disk_that_is_full_leaves_each_file_whole(tmp_path, monkeypatch):
+    """A file is the old one or the new one, never half of it, and nothing is left beside it."""
+    target = tmp_path / "dashboards/fleet.json"
+    write({"dashboards/fleet.json": "old"}, tmp_path, force=False)
+
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as write(2): it names no file
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match=f"{target}: No space left on device"):
+        write({"dashboards/fleet.json": "new"}, tmp_path, force=True)
+    assert [path.name for path in target.parent.iterdir()] == ["fleet.json"]
+    assert target.read_text() == "old"
 
 
 def test_inventory_gives_the_labels(tmp_path):

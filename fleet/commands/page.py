@@ -143,39 +143,14 @@ def _write(out: str, page: bytes) -> None:
         sys.stdout.buffer.write(page)
         sys.stdout.buffer.flush()
         return
+    from fleet.whole_file import write_whole
+
     target = os.path.realpath(out)
     try:
         if _is_stream(out):
             with open(target, "wb") as file:
                 file.write(page)
             return
-        _replace(target, page)
+        write_whole(target, page)
     except OSError as error:
         raise UsageError(f"--out: {out!r}: {error.strerror or error}") from None
-
-
-def _replace(target: str, page: bytes) -> None:
-    import tempfile
-
-    handle, aside = tempfile.mkstemp(prefix=".fleet-report-", dir=os.path.dirname(target))
-    try:
-        with open(handle, "wb") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), _mode(target))
-        os.replace(aside, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-        raise
-
-
-def _mode(target: str) -> int:
-    """The rights of the file that is replaced, or those that a new one gets."""
-    try:
-        return stat.S_IMODE(os.stat(target).st_mode)
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask

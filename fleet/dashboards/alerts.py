@@ -13,7 +13,7 @@ from fleet.dashboards.common import CONTAINERS, FLEET, HOST
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: rows of `question` in which `number` is over `limit`, held for `minutes`, over the
+    """One rule: rows of `question` whose number is over `limit`, held for `minutes`, over the
     last `range_s` seconds, a token. `summary` and `description` are Grafana's templates; `page` and
     `panel` are the path and the title of what shows more.
     """
@@ -21,7 +21,6 @@ class Rule:
     uid: str
     title: str
     question: str
-    number: str
     limit: float
     summary: str
     description: str
@@ -37,7 +36,6 @@ RULES = (
         "fleet-host-not-ok",
         "Host not ok for two sweeps",
         offenders.host_not_ok(),
-        "failed",
         1,
         "{{ $labels.host }} was not ok at two sweeps in a row",
         "fleet check {{ $labels.host }} says what is wrong, and what to do. A host whose inventory "
@@ -50,7 +48,6 @@ RULES = (
         "fleet-no-sweep",
         "No sweep for three intervals",
         offenders.no_sweep(),
-        "intervals",
         3,
         "Job {{ $labels.name }} has made no sweep for {{ $values.A.Value }} intervals",
         "Cron or the timer died, the central host did, or QuestDB takes no rows: look at the "
@@ -64,7 +61,6 @@ RULES = (
         "fleet-host-key-changed",
         "Host key changed",
         offenders.host_key_changed(),
-        "changed",
         0,
         "{{ $labels.host }} has another host key than the one that is known",
         "The machine was rebuilt, or somebody answers in its place. Nothing was sent to it. "
@@ -77,7 +73,6 @@ RULES = (
         "fleet-memory-near-limit",
         "Memory over 90 % of its limit",
         offenders.memory_near_limit(),
-        "memory",
         90,
         "{{ $labels.name }} on {{ $labels.host }} uses {{ $values.A.Value }} % of its memory",
         "At its limit the kernel kills a process of the container.",
@@ -90,7 +85,6 @@ RULES = (
         "fleet-container-vanished",
         "Container vanished",
         offenders.vanished(),
-        "vanished",
         0,
         "{{ $labels.name }} is no more on {{ $labels.host }}",
         "It ran for an hour or more, and none of its service, or of its name, runs on that host "
@@ -104,7 +98,6 @@ RULES = (
         "fleet-container-restarts",
         "Container keeps restarting",
         offenders.restarting(),
-        "restarts",
         0,
         "{{ $labels.name }} on {{ $labels.host }} keeps restarting",
         f"Docker restarted it {offenders.MANY_RESTARTS} times within an hour, or did and is at it "
@@ -117,7 +110,6 @@ RULES = (
         "fleet-spool-grows",
         "Spool grows",
         offenders.spool_grows(),
-        "spooled",
         0,
         "Job {{ $labels.name }} keeps {{ $values.A.Value }} rows on disk, more at each sweep",
         "QuestDB does not take them, or not fast enough: fleet spool shows them on the central "

@@ -59,12 +59,10 @@ def _newest(what: str, where: str = "1=1") -> str:
 
 
 def _now() -> list[Panel]:
-    newest_sweep = (
-        f"SELECT datediff('s', max(timestamp), $__toTime) AS age FROM {_SWEEPS} WHERE {sql.TIME}"
-    )
-    last_of_jobs = (
-        f"(SELECT * FROM {_SWEEPS} WHERE {sql.TIME} LATEST ON timestamp PARTITION BY name)"
-    )
+    return [*_hosts_now(), *_sweeps_now()]
+
+
+def _hosts_now() -> list[Panel]:
     return [
         figure(
             "Hosts ok",
@@ -96,6 +94,17 @@ def _now() -> list[Panel]:
             _newest("sum(containers) AS containers"),
             steps(good=BLUE),
         ),
+    ]
+
+
+def _sweeps_now() -> list[Panel]:
+    newest_sweep = (
+        f"SELECT datediff('s', max(timestamp), $__toTime) AS age FROM {_SWEEPS} WHERE {sql.TIME}"
+    )
+    last_of_jobs = (
+        f"(SELECT * FROM {_SWEEPS} WHERE {sql.TIME} LATEST ON timestamp PARTITION BY name)"
+    )
+    return [
         figure(
             "Age of the newest sweep",
             "Since the last sweep of any job. It grows when cron died.",

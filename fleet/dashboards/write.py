@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fleet.errors import UsageError
+from fleet.whole_file import write_whole
 
 
 def check_uid(uid: str) -> str:
@@ -36,20 +37,30 @@ def write(files: Mapping[str, str], folder: Path, force: bool) -> list[Path]:
     and `force` is not given: somebody may have changed it.
     """
     targets = {folder / path: text for path, text in files.items()}
-    try:
-        other = [path for path, text in targets.items() if _is_other(path, text)]
-        if other and not force:
-            raise UsageError(
-                f"{other[0]}: has other contents ({len(other)} of {len(targets)} files have); "
-                "--force replaces them, another --out keeps them"
-            )
-        for path, text in targets.items():
+    other = [path for path, text in targets.items() if _is_other(path, text)]
+    if other and not force:
+        raise UsageError(
+            f"{other[0]}: has other contents ({len(other)} of {len(targets)} files have); "
+            "--force replaces them, another --out keeps them"
+        )
+    for path, text in targets.items():
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from None
+            write_whole(str(path), text.encode())
+        except OSError as error:
+            raise _not_there(path, error) from None
     return sorted(targets)
 
 
 def _is_other(path: Path, text: str) -> bool:
-    return path.exists() and path.read_bytes() != text.encode()
+    try:
+        return path.read_bytes() != text.encode()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _not_there(path, error) from None
+
+
+def _not_there(path: Path, error: OSError) -> UsageError:
+    """The error of a file that cannot be looked at or written: a full disk names none itself."""
+    return UsageError(f"{path}: {error.strerror or error}")

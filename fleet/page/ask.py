@@ -6,8 +6,17 @@ from datetime import datetime
 
 from fleet.page import events, series
 from fleet.page.archive import Archive, bucket, in_parts, listed, time_of
-from fleet.page.facts import MAINTENANCE, OK, STRIPS_MAX, Facts, Gap, Host, Strip
-from fleet.page.span import JITTER, Grid, Width, grid_of, usual_interval_s, width_of, widths_for
+from fleet.page.facts import MAINTENANCE, OK, STRIPS_MAX, Facts, Host, Strip
+from fleet.page.span import (
+    JITTER,
+    Grid,
+    Span,
+    Width,
+    grid_of,
+    usual_interval_s,
+    width_of,
+    widths_for,
+)
 from fleet.questdb_http import Record
 from fleet.status import Status
 
@@ -127,7 +136,7 @@ def _sweeps(archive: Archive) -> int:
     return int(row["n"])
 
 
-def _gap(archive: Archive) -> Gap:
+def _gap(archive: Archive) -> Span:
     """The longest time without a sweep, the two ends of the range among them."""
     rows = archive.rows(archive.schema.hosts)
     between = archive.ask(
@@ -137,9 +146,9 @@ def _gap(archive: Archive) -> Gap:
     )
     (ends,) = archive.ask(f"SELECT min(timestamp) first, max(timestamp) last {rows}")
     gaps = [
-        Gap(archive.span.since, time_of(ends["first"])),
-        *(Gap(time_of(row["before"]), time_of(row["timestamp"])) for row in between),
-        Gap(time_of(ends["last"]), archive.span.until),
+        Span(archive.span.since, time_of(ends["first"])),
+        *(Span(time_of(row["before"]), time_of(row["timestamp"])) for row in between),
+        Span(time_of(ends["last"]), archive.span.until),
     ]
     return max(gaps, key=lambda gap: gap.seconds)
 

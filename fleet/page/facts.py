@@ -102,19 +102,6 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """A time without any sweep."""
-
-    since: datetime
-    until: datetime
-
-    @property
-    def seconds(self) -> float:
-        """How long it was."""
-        return (self.until - self.since).total_seconds()
-
-
-@dataclass(frozen=True, slots=True)
 class Ranked:
     """A container of a top table."""
 
@@ -191,7 +178,7 @@ class Facts:
     strips: tuple[Strip, ...]
     sweeps: int
     containers: int
-    gap: Gap
+    gap: Span
     tops: tuple[Top, ...]
     events: tuple[Event, ...]
     event_count: int
