@@ -16,7 +16,7 @@ from os.path import exists
 from threading import Event, Thread
 
 from fleet.batch import Target
-from fleet.errors import TooManyRefused
+from fleet.errors import FleetError, TooManyRefused
 from fleet.interruption import Interruption
 from fleet.keeper import Keeper, Origin
 from fleet.outbox import Item, Outbox, refused_sentences, rows_text
@@ -93,6 +93,8 @@ class Delivery:
         self._outbox = Outbox(self._publisher, self._spool)
         self._own_done, self._all_done = Event(), Event()
         self._hurried_at: float | None = None
+        self._stopped: FleetError | None = None
+        self._late = False
         self._given = 1  # row of fleetSweep
         self._others_drain = False
         self._expired = Dropped()
@@ -120,6 +122,9 @@ class Delivery:
         self._wait(self._own_done, self._settings.publish_timeout_s + longest_s, interruption)
         if self._own_done.is_set():
             self._wait(self._all_done, self._settings.drain_s + longest_s, interruption)
+        # Before we hang up, after which our own cut would look like QuestDB's.
+        self._late = not self._own_done.is_set()
+        self._stopped = self._outbox.tally.stopped
         if not self._all_done.is_set():
             self._publisher.close()
         return self._report()
@@ -164,11 +169,11 @@ class Delivery:
 
     def _why(self) -> str:
         """Why rows were not sent, as the end of a sentence."""
-        if self._outbox.tally.stopped is not None:
-            return f": {self._outbox.tally.stopped}"
+        if self._stopped is not None:
+            return f": {self._stopped}"
         if self._hurried_at is not None:
             return ": the run was interrupted"
-        return "" if self._own_done.is_set() else ": QuestDB took longer than --publish-timeout"
+        return ": QuestDB took longer than --publish-timeout" if self._late else ""
 
     def _unkept(self) -> int:
         """Rows that a disk which hangs has not let us keep in time."""
@@ -187,8 +192,8 @@ class Delivery:
         why = self._why()
         if own:
             yield f"{rows_text(sum(one.rows for one in own))} kept in the spool{why}"
-        elif tally.stopped and not gone:
-            yield str(tally.stopped)
+        elif self._stopped and not gone:
+            yield str(self._stopped)
         if unkept := self._unkept():
             yield f"{rows_text(unkept)} lost: the spool did not take them in time"
         if gone:

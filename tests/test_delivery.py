@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from fleet.ilp_text import Part
 from fleet.interruption import Interruption
 from fleet.inventory import Host
 from fleet.outbox import Outbox
+from fleet.publish import Publisher
 from fleet.questdb_conf import parse_conf
 from fleet.schema import ensure, suspended
 from fleet.settings import Settings
@@ -585,6 +587,37 @@ def test_a_signal_ends_it_within_two_seconds(tmp_path: Path, silent: bool) -> No
     assert (report.kept, report.lost) == (6, 0)
     assert report.lines[0].startswith("6 rows kept in the spool: ")
     assert run.rows_on_disk() == 6
+
+
+@pytest.mark.parametrize("signalled", [True, False])
+def test_hanging_up_is_not_blamed_on_questdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signalled: bool
+) -> None:
+    """The reason is the run's own, though its sender sees the connection cut before the report."""
+    told = []
+
+    def close(publisher: Publisher) -> None:
+        hang_up(publisher)
+        if threading.current_thread() is threading.main_thread():
+            poll(lambda: delivery._outbox.tally.stopped is not None, 20, "the cut was seen")
+            told.append(str(delivery._outbox.tally.stopped))
+
+    hang_up = Publisher.close
+    monkeypatch.setattr(Publisher, "close", close)
+    monkeypatch.setattr("fleet.delivery._GRACE_S", -59.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        conf = f"http::addr=127.0.0.1:{silent.getsockname()[1]};request_timeout=60000;"
+        run = Run(conf, tmp_path, publish_timeout_s=600.0 if signalled else 1.0)
+        delivery, sweep = run.begin(), run.sweep()
+        for visit in sweep.visits:
+            delivery.add(visit)
+        poll(lambda: run.spool.waiting() != [], 20, "rows on disk")
+        if signalled:
+            run.noted.handle(signal.SIGTERM, None)
+        report = delivery.finish(sweep, run.noted)
+    assert len(told) == 1
+    why = "the run was interrupted" if signalled else "QuestDB took longer than --publish-timeout"
+    assert report.lines[0] == f"6 rows kept in the spool: {why}"
 
 
 def test_a_signal_leaves_the_backlog_where_it_is(double: Double, tmp_path: Path) -> None:
