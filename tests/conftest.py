@@ -6,6 +6,7 @@ A part that is missing fails the tests that need it; none is ever skipped.
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -25,6 +26,11 @@ from tests.lab.waiting import LabError, poll
 
 settings.register_profile("fleet", deadline=None)  # machines differ, and share their cores
 settings.load_profile("fleet")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell without job control starts what runs in the background like that, and what the tests
+    # start would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeNode = Callable[..., Node]
 

@@ -216,7 +216,13 @@ def test_good_node_shows_every_step(round_):
     row = round_.hosts["good"]
     variables = round_.variables["good"]
     assert [step["step"] for step in row["steps"]] == WAY + NODE
-    assert {step["result"] for step in row["steps"]} == {"ok"}
+    # Whichever is visited first of the nodes here that share the engine, the others are told of it.
+    shared = "1 container; one Docker engine with "
+    assert [
+        step
+        for step in row["steps"]
+        if step["result"] != "ok" and not step["seen"].startswith(shared)
+    ] == []
     seen = {step["step"]: step["seen"] for step in row["steps"]}
     assert seen["resolve"] == variables["ansible_host"]
     assert str(variables["ansible_port"]) in seen["connect"]

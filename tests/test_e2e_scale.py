@@ -50,9 +50,9 @@ def test_healthy_rows_are_there_while_dead_hosts_are_still_out(lab, questdb, tab
             found = f"SELECT count() AS n FROM tables() WHERE table_name = '{tables['containers']}'"
             poll(lambda: questdb.sql(found)[0]["n"] == 1, 30, "a table")
             poll(lambda: questdb.sql(count)[0]["n"] == 90 * ROWS, 50, "rows of the healthy")
+            well = f"SELECT count() AS n FROM {tables['hosts']} WHERE status = 'ok'"
+            poll(lambda: questdb.sql(well)[0]["n"] == 90, 10, "their statuses")
             assert run.poll() is None, "the dead were given up before"
-            well = questdb.sql(f"SELECT count() AS n FROM {tables['hosts']} WHERE status = 'ok'")
-            assert well[0]["n"] == 90
         finally:
             run.terminate()
             run.communicate(timeout=30)
