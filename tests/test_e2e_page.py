@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,37 @@ def known(schema: Schema) -> list[Any]:
         history.rows(schema.hosts, hosts),
         history.rows(schema.containers, samples),
         history.rows(schema.states, _states()),
+        history.rows(schema.nodes, _nodes(step for step in range(24) if not 12 <= step < 18)),
+        history.rows(schema.disks, _disks()),
     ]
+
+
+def _nodes(steps: Iterable[int]) -> Iterator[dict[str, Cell]]:
+    """`web1`: four CPUs with a load of 1, of 3 in the second sweep at 10:01; 8 GiB, of which 2 can
+    be had, nobody knows at 10:10. `odd`: two CPUs with a load of 3, nothing of its memory.
+    """
+    for step in steps:
+        at = SINCE + timedelta(minutes=5 * step)
+        node: dict[str, Cell] = {"host": "web1", "cpus": 4, "load1": 1.0, "timestamp": at}
+        node |= {"memory_total": 2.0**33, "memory_available": None if step == 2 else 2.0**31}
+        yield node
+        if step == 0:
+            yield node | {"load1": 3.0, "timestamp": at + timedelta(minutes=1)}
+        if step < 18:
+            yield {"host": ODD, "cpus": 2, "load1": 3.0, "timestamp": at}
+
+
+def _disks() -> Iterator[dict[str, Cell]]:
+    """Two disks of `web1`, one of which is emptied; one of `odd`'s, with a hostile name; one of
+    which nothing is known.
+    """
+    for step, used in enumerate((95.0, 96.5, 20.0)):
+        at = SINCE + timedelta(minutes=5 * step)
+        disk: dict[str, Cell] = {"host": "web1", "size": 2.0**40, "timestamp": at}
+        yield disk | {"mount": "/", "used_percentage": used, "available": 2.0**39}
+        yield disk | {"mount": "/data", "used_percentage": 50.0 + step, "available": 2.0**38}
+        yield {"host": "web1", "mount": "/lost", "timestamp": at}
+        yield {"host": ODD, "mount": IMAGE, "used_percentage": 99.0, "timestamp": at}
 
 
 def _states() -> list[dict[str, Cell]]:
@@ -160,11 +190,11 @@ def test_the_numbers_are_those_that_were_stored(page: Path) -> None:
     assert both["11:00"] == ["-", "0"]
     assert both["11:30"] == ["50.0%", "1"]
     data = json.loads(Parsed(text).scripts[0])
-    (db, app) = data["charts"]["chart-2-0"]["lines"]
+    (db, app) = data["charts"]["chart-3-0"]["lines"]
     assert (db["name"], app["name"]) == ("db", "app")
     assert db["values"][:4] == [40, 40, None, 40]
     assert db["values"][12:18] == [None] * 6
-    assert data["charts"]["chart-2-1"]["lines"][0]["values"][0] == 64 * 2**20
+    assert data["charts"]["chart-3-1"]["lines"][0]["values"][0] == 64 * 2**20
 
 
 def test_the_summary_is_true(page: Path) -> None:
@@ -185,6 +215,36 @@ def test_the_summary_is_true(page: Path) -> None:
     assert labels == [
         f"{spelled}: {away}; newest visit: unreachable",
         "web1: ok 75.0%, no data 25.0%; newest visit: ok",
+    ]
+
+
+def test_machines_and_disks_are_told(page: Path) -> None:
+    """Load and memory in parts of what there is, and the disks that were fullest; what is
+    null is a gap, a second sweep is in the mean, a disk with nothing known is not there.
+    """
+    text = page.read_text()
+    assert "<h2>Machines</h2>" in text
+    spelled = ODD.replace("\u2028", r"\u2028")
+    machines = json.loads(Parsed(text).scripts[0])["charts"]
+    lines = {line["name"]: line["values"] for line in machines["chart-2-0"]["lines"]}
+    away = [None] * 6
+    assert [*lines] == [spelled, "web1"]
+    assert lines[spelled] == [150] * 12 + away + away
+    assert lines["web1"] == [50] + [25] * 11 + away + [25] * 6  # at first, of 25 and 75
+    (memory,) = machines["chart-2-1"]["lines"]
+    assert memory["values"] == [75, 75, None] + [75] * 9 + away + [75] * 6
+    lines = {line["name"]: line["values"][:4] for line in machines["chart-2-2"]["lines"]}
+    assert lines == {
+        f"{spelled} {IMAGE}": [99, 99, 99, None],
+        "web1 /": [95, 96.5, 20, None],
+        "web1 /data": [50, 51, 52, None],
+    }
+    part = text.partition('<section class="card disks">')[2].partition("</table>")[0]
+    said = [cell.strip() for cell in Parsed(part.partition("<tbody>")[2]).texts if cell.strip()]
+    assert said == [
+        *(spelled, IMAGE, "99.0%", "99.0%", "-", "-"),
+        *("web1", "/", "96.5%", "20.0%", "512.0GiB", "1.0TiB"),
+        *("web1", "/data", "52.0%", "52.0%", "256.0GiB", "1.0TiB"),
     ]
 
 
@@ -230,12 +290,12 @@ def test_a_browser_draws_it_in_silence(page: Path, browser: Any) -> None:
         spelled = ODD.replace("\u2028", r"\u2028")
         assert {SCRIPT, IMAGE, spelled, "web1", "app", "db"} <= set(names)
         assert spelled in tab.locator(".strip .name").all_inner_texts()
-        _hover(tab, "chart-3-0")
-        said_there = tab.locator("#chart-3-0 .hoverlayer").text_content()
+        _hover(tab, "chart-4-0")
+        said_there = tab.locator("#chart-4-0 .hoverlayer").text_content()
         assert said_there.startswith(f"{IMAGE}: 2%2026-03-01 10:")
         assert tab.locator("img").count() == 0
-        button = tab.locator("#chart-2-0-legend button").first
-        drawn = tab.locator("#chart-2-0 .scatterlayer .trace")
+        button = tab.locator("#chart-3-0-legend button").first
+        drawn = tab.locator("#chart-3-0 .scatterlayer .trace")
         assert drawn.count() == 2
         button.click()
         assert button.get_attribute("aria-pressed") == "false"
@@ -262,8 +322,8 @@ def test_gaps_are_gaps_in_the_drawing(page: Path, browser: Any) -> None:
     with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
         tab = context.new_page()
         shown(tab, page)
-        tab.locator("#chart-2-0").scroll_into_view_if_needed()
-        traces = tab.locator("#chart-2-0 .scatterlayer .trace")
+        tab.locator("#chart-3-0").scroll_into_view_if_needed()
+        traces = tab.locator("#chart-3-0 .scatterlayer .trace")
         traces.first.wait_for(state="attached")
         pieces = [trace.locator(".js-line").count() for trace in traces.all()]
         assert pieces == [3, 2]  # db: before its null, after it, after the missing sweeps; app
@@ -625,7 +685,7 @@ def test_numbers_of_containers_are_there_when_they_are_opened(page: Path, browse
     with browser.new_context(viewport={"width": 1200, "height": 900}) as context:
         tab = context.new_page()
         shown(tab, page)
-        details = tab.locator("#chart-2-0 ~ details")
+        details = tab.locator("#chart-3-0 ~ details")
         assert details.locator("tr").count() == 0
         for _ in range(3):
             details.locator("summary").click()
@@ -635,13 +695,13 @@ def test_numbers_of_containers_are_there_when_they_are_opened(page: Path, browse
         assert rows[1] == ["2026-03-01 10:00", "40.0%", "20.0%"]
         assert rows[3] == ["2026-03-01 10:10", "-", "10.0%"]
         assert len(rows) == 25
-        assert tab.locator("#chart-3-0 ~ details tr").count() == 0
-        tab.evaluate("document.querySelector('#chart-2-1 ~ details').open = true")
-        tab.evaluate("document.querySelector('#chart-3-0 ~ details').open = true")
+        assert tab.locator("#chart-4-0 ~ details tr").count() == 0
+        tab.evaluate("document.querySelector('#chart-3-1 ~ details').open = true")
+        tab.evaluate("document.querySelector('#chart-4-0 ~ details').open = true")
         tab.emulate_media(media="print")
-        names = tab.locator("#chart-3-0 ~ details thead")
+        names = tab.locator("#chart-4-0 ~ details thead")
         names.wait_for(state="visible")
         assert names.inner_text().strip().split("\t") == ["UTC, from", IMAGE, SCRIPT]
-        memory = tab.locator("#chart-2-1 ~ details tbody tr").first
+        memory = tab.locator("#chart-3-1 ~ details tbody tr").first
         assert memory.inner_text() == "2026-03-01 10:00\t64.0MiB"
         assert tab.evaluate("window.pwned") is None

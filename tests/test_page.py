@@ -28,6 +28,7 @@ from fleet.page.facts import (
     METRICS,
     STRIPS_MAX,
     Chart,
+    Disk,
     Event,
     Facts,
     Group,
@@ -296,6 +297,8 @@ def _facts(names: tuple[str, ...] = ("web1", "web2"), **changes: Any) -> Facts:
         "containers": 2,
         "gap": Span(NOW - timedelta(minutes=10), NOW),
         "tops": (Top(METRICS[0], tuple(Ranked(n, n, n, 1.0, 2.0) for n in names), 30),),
+        "disks": tuple(Disk(name, name, 95.5, 91.0, None, 3e9) for name in names),
+        "disk_count": 12,
         "events": tuple(Event(NOW, name, name, name, name, True) for name in names),
         "event_count": 200,
         "groups": (Group(names[0], "", (Chart(names[0], "percent", lines, 7, "containers"),)),),
@@ -380,6 +383,7 @@ def test_what_is_left_out_is_said():
     said = " ".join(Parsed(_page(_facts(strips=_facts().strips[:1]))).texts)
     assert "7 containers more are left out" in said
     assert "28 containers more are left out" in said
+    assert "10 disks more are left out" in said
     assert "198 older events are left out" in said
     assert "90 hosts more with containers are left out" in said
     assert "1 host more are left out, 1 of them not ok now" in said
@@ -427,13 +431,21 @@ def test_a_page_of_much_is_of_bounded_size():
     facts = _facts(
         hosts=hosts,
         strips=tuple(Strip(host, cells, "x" * 500, NOW) for host in hosts),
-        groups=(Group("Hosts", "", drawn), *alone),
+        groups=(Group("Hosts", "", drawn), Group("Machines", "", drawn[:3], detailed=True), *alone),
         grid=grid,
     )
     page = _page(facts)
     assert "The newest 50; 251 older ones are left out." in page
     assert len(page) < 8e6
     assert page.count("<") < 100_000
+
+
+def test_disks_are_told_or_said_to_be_unknown():
+    """Used at most and at last, free and in all; unknown is a dash."""
+    said = "\n".join(Parsed(_page(_facts(("web1",)))).texts)
+    assert "web1\nweb1\n95.5%\n91.0%\n-\n2.8GiB" in said
+    said = _page(_facts(disks=(), disk_count=0))
+    assert '<h2>The fullest disks</h2>\n<p class="nothing">No disk is known in this range.' in said
 
 
 def test_a_strip_has_a_text_beside_its_colours():

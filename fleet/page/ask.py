@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from fleet.page import events, series
+from fleet.page import events, machines, series
 from fleet.page.archive import Archive, bucket, in_parts, listed, time_of
-from fleet.page.facts import MAINTENANCE, OK, STRIPS_MAX, Facts, Host, Strip
+from fleet.page.facts import MAINTENANCE, OK, STRIPS_MAX, Facts, Group, Host, Strip
 from fleet.page.span import (
     JITTER,
     Grid,
@@ -35,6 +35,8 @@ def ask(archive: Archive, wanted: Mapping[str, bool] | None = None) -> Facts | N
     archive.require(schema.hosts, _OF_HOSTS)
     archive.require(schema.containers, series.COLUMNS)
     archive.require(schema.states, events.COLUMNS)
+    archive.require(schema.nodes, machines.OF_NODES)
+    archive.require(schema.disks, machines.OF_DISKS)
     found = _hosts(archive)
     if wanted is not None:
         archive = archive.only(
@@ -54,6 +56,7 @@ def ask(archive: Archive, wanted: Mapping[str, bool] | None = None) -> Facts | N
     happened, count = events.ask(archive)
     told_of = events.told_of(archive)
     groups, hosts_left_out = series.groups(archive, grid)
+    disks, disk_count = machines.disks(archive)
     return Facts(
         span=archive.span,
         grid=grid,
@@ -64,13 +67,21 @@ def ask(archive: Archive, wanted: Mapping[str, bool] | None = None) -> Facts | N
         containers=series.container_count(archive),
         gap=_gap(archive),
         tops=series.tops(archive),
+        disks=disks,
+        disk_count=disk_count,
         events=happened,
         event_count=count,
-        groups=groups,
+        groups=_in_order(groups, machines.groups(archive, grid)),
         hosts_left_out=hosts_left_out,
         stateless=sum(host.name not in told_of and not host.empty for host in hosts),
         chosen=wanted is not None,
     )
+
+
+def _in_order(groups: Sequence[Group], of_machines: Sequence[Group]) -> tuple[Group, ...]:
+    """Charts of machines stand between those of hosts and those of single containers."""
+    place = sum(not group.detailed for group in groups)
+    return (*groups[:place], *of_machines, *groups[place:])
 
 
 def _worst_first(host: Host) -> tuple[bool, float, str]:

@@ -106,7 +106,8 @@ def _chart(group: Group, chart: Chart, place: str, grid: Grid) -> Iterator[str]:
 def _table(chart: Chart, grid: Grid) -> Iterator[str]:
     """The numbers; end tags that HTML lets out are left out, for there are many.
 
-    `page.js` makes the tables of single containers, in the same way, when they are opened.
+    `page.js` makes those of machines and of single containers, in the same way, when they are
+    opened.
     """
     yield '<details class="numbers"><summary>Numbers</summary><div class="scroll"><table>'
     yield "<thead><tr><th>UTC, from"

@@ -122,6 +122,20 @@ class Top:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """A file system of a host: how full it was at most, and at last, in percent; bytes that were
+    free at last, and in all.
+    """
+
+    host: str
+    mount: str
+    most: float
+    used: float
+    available: float | None
+    size: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """What became of a container: when that was seen, and what, in words; `grave` or not."""
 
@@ -157,7 +171,9 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Charts under one heading; of `detailed` ones, which are many, the page holds no tables."""
+    """Charts under one heading; the tables of `detailed` ones, which are many, are made by the page
+    itself, from what it draws, when they are opened.
+    """
 
     title: str
     note: str
@@ -180,6 +196,8 @@ class Facts:
     containers: int
     gap: Span
     tops: tuple[Top, ...]
+    disks: tuple[Disk, ...]
+    disk_count: int
     events: tuple[Event, ...]
     event_count: int
     groups: tuple[Group, ...]

@@ -36,11 +36,11 @@ def _lines(facts: Facts, heading: Heading, plotly: str) -> Iterator[str]:
         "</header>"
     )
     yield "<main>"
-    for part in (parts.figures, parts.strips, parts.events, parts.tops):
+    for part in (parts.figures, parts.strips, parts.events, parts.tops, parts.disks):
         yield from part(facts)
     yield (
-        "<noscript><p>The charts need scripts, and so do the numbers of single containers; the "
-        "other numbers do not.</p></noscript>"
+        "<noscript><p>The charts need scripts, and so do the numbers of machines and of single "
+        "containers; the other numbers do not.</p></noscript>"
     )
     yield from charts.sections(facts)
     yield from parts.left_out(facts)

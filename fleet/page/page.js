@@ -121,7 +121,7 @@
     });
   };
 
-  // Tables of single containers are many: each is made when it is opened, as charts.py makes others.
+  // Tables of machines and single containers are many: each is made when it is opened, as charts.py makes others.
   const exact = (value, form) => {
     if (value === null) return "-";
     if (form === "percent") return `${value.toFixed(1)}%`;

@@ -161,6 +161,28 @@ def tops(facts: Facts) -> Iterator[str]:
     yield "</div></section>"
 
 
+def disks(facts: Facts) -> Iterator[str]:
+    """The fullest disks."""
+    yield '<section class="card disks"><h2>The fullest disks</h2>'
+    if not facts.disks:
+        yield '<p class="nothing">No disk is known in this range.</p></section>'
+        return
+    yield '<p class="note">By the most that was in use; the rest is of the newest row.</p>'
+    left_out = facts.disk_count - len(facts.disks)
+    if left_out > 0:
+        yield f'<p class="note">{counted(left_out, "disk")} more are left out.</p>'
+    yield '<div class="scroll"><table class="top"><thead><tr><th>host<th>mounted at'
+    yield '<th class="right">max<th class="right">at last<th class="right">free'
+    yield '<th class="right">of<tbody>'
+    for disk in facts.disks:
+        yield (
+            f'<tr><th>{text(disk.host)}<td class="text">{text(disk.mount)}'
+            f"<td>{figure(disk.most, 'percent')}<td>{figure(disk.used, 'percent')}"
+            f"<td>{figure(disk.available, 'bytes')}<td>{figure(disk.size, 'bytes')}"
+        )
+    yield "</table></div></section>"
+
+
 def _top(top: Top) -> Iterator[str]:
     yield f'<div class="card"><h3>{text(top.metric.title)}</h3>'
     if not top.rows:

@@ -43,11 +43,14 @@ def store(questdb: QuestDB, schema: Schema, *batches: Rows) -> None:
 
 def shop(schema: Schema, until: datetime) -> list[Rows]:
     """A day of a small shop, swept every five minutes: a leak that ends in a kill, a burst of
-    traffic, a node that is away for hours and then for good, half an hour without any sweep.
+    traffic, a node that is away for hours and then for good, half an hour without any sweep, a
+    disk that fills.
     """
     since = until - timedelta(days=1)
     hosts: list[dict[str, Cell]] = []
     samples: list[dict[str, Cell]] = []
+    nodes: list[dict[str, Cell]] = []
+    disks: list[dict[str, Cell]] = []
     for step in range(1, 288):
         at = since + timedelta(minutes=5 * step - 2)
         if 96 <= step < 102:  # cron stood still
@@ -64,12 +67,38 @@ def shop(schema: Schema, until: datetime) -> list[Rows]:
                 found = [*_containers(host, place, step, at)]
                 row["containers"] = len(found)
                 samples += found
+                nodes.append(_node(host, found, at))
+                disks += _disks(host, place, step, at)
             hosts.append({"containers": 0, "dropped": 0, "elapsed": 2.5, **row})
     return [
         rows(schema.hosts, hosts),
         rows(schema.containers, samples),
         rows(schema.states, _states(since)),
+        rows(schema.nodes, nodes),
+        rows(schema.disks, disks),
     ]
+
+
+def _node(host: str, containers: Iterable[dict[str, Any]], at: datetime) -> dict[str, Cell]:
+    busy = sum(one["cpu"] for one in containers) / 100
+    memory = sum(one["memory_use"] for one in containers)
+    node: dict[str, Cell] = {"host": host, "cpus": 4, "load1": 0.2 + 1.1 * busy, "timestamp": at}
+    return node | {"memory_total": 4 * GIB, "memory_available": 4 * GIB - 0.4 * GIB - memory}
+
+
+def _disks(host: str, place: int, step: int, at: datetime) -> Iterable[dict[str, Cell]]:
+    mounts = {"/": (40 * GIB, 31 + 7.0 * place)}
+    if host == "db1":  # its logs grow until somebody removes them
+        mounts["/srv/db"] = (200 * GIB, 58 + 0.16 * step if step < 250 else 61 + 0.01 * step)
+    for mount, (size, used) in mounts.items():
+        yield {
+            "host": host,
+            "mount": mount,
+            "size": size,
+            "used_percentage": used,
+            "available": size * (100 - used) / 100,
+            "timestamp": at,
+        }
 
 
 def _containers(host: str, place: int, step: int, at: datetime) -> Iterable[dict[str, Cell]]:
