@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.errors import QuestDBError, SchemaError
+from fleet.errors import QuestDBError, QuestDBUnreachable, SchemaError
 from fleet.questdb_http import Client, Record
 from fleet.tables import Column, Schema, Table
 
@@ -40,6 +40,9 @@ _WIDENS = {
     "TIMESTAMP": ("DATE",),
 }
 
+_IS_GONE = "table does not exist"
+"""What QuestDB says to a question or a statement about a table that is not there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -65,7 +68,10 @@ def inspect(client: Client, schema: Schema) -> Plan:
         if wrong is not None:
             conflicts.append(wrong)
             continue
-        columns = columns_of(client, table.name)
+        columns = _columns_still_there(client, table.name)
+        if columns is None:
+            statements.append(create_statement(table))
+            continue
         conflicts += _column_conflicts(table, columns)
         statements += _missing(table, columns)
     return Plan(tuple(statements), tuple(conflicts))
@@ -81,17 +87,27 @@ def ensure(client: Client, schema: Schema) -> tuple[str, ...]:
     done: list[str] = []
     give_up = time.monotonic() + SETTLE_S
     while True:
-        plan = inspect(client, schema)
-        if plan.conflicts:
-            raise SchemaError("\n".join(plan.conflicts))
+        plan = _without_conflict(client, schema)
         new = [statement for statement in plan.statements if statement not in done]
-        for statement in new:
-            _run(client, statement)
-            done.append(statement)
+        try:
+            ran = [statement for statement in new if _run(client, statement)]
+        except QuestDBUnreachable:
+            raise
+        except QuestDBError:
+            _without_conflict(client, schema)  # somebody has just made it: that says more
+            raise
+        done += ran
         if not plan.statements or time.monotonic() > give_up:
             return tuple(done)
-        if not new:
+        if not ran:
             time.sleep(SETTLE_POLL_S)
+
+
+def _without_conflict(client: Client, schema: Schema) -> Plan:
+    plan = inspect(client, schema)
+    if plan.conflicts:
+        raise SchemaError("\n".join(plan.conflicts))
+    return plan
 
 
 def suspended(client: Client, schema: Schema) -> list[str]:
@@ -135,6 +151,16 @@ def columns_of(client: Client, name: str) -> dict[str, Record]:
     """The server's columns of a table by name in lower case: names are equal in any case."""
     rows = client.query(f"SHOW COLUMNS FROM {quoted(name)}")
     return {row["column"].lower(): row for row in rows}
+
+
+def _columns_still_there(client: Client, name: str) -> dict[str, Record] | None:
+    """The columns of a table that was there a moment ago; None where somebody has dropped it."""
+    try:
+        return columns_of(client, name)
+    except QuestDBError as error:
+        if _IS_GONE not in str(error):
+            raise
+        return None
 
 
 def _structure_conflict(table: Table[Any], found: Record) -> str | None:
@@ -192,14 +218,18 @@ def _missing(table: Table[Any], columns: dict[str, Record]) -> list[str]:
     return statements
 
 
-def _run(client: Client, statement: str) -> None:
+def _run(client: Client, statement: str) -> bool:
+    """Whether it may have changed a table: not one that was dropped since it was looked at."""
     try:
         client.execute(statement)
     except QuestDBError as error:
         # Two at the same time: the server's IF NOT EXISTS looks before the other's column is
         # there, and its own addition comes after.
+        if _IS_GONE in str(error):
+            return False
         if "duplicate column" not in str(error):
             raise
+    return True
 
 
 def _upsert_keys(table: Table[Any]) -> str:

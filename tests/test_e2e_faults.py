@@ -669,8 +669,10 @@ def test_table_without_wal(stage, street, row):
 def test_table_without_wal_meanwhile(stage, street, row):
     """The rest waits; the next run says what to do before any SSH."""
     process = held_run(stage)
+    process.send_signal(signal.SIGSTOP)  # else it may make the table anew between the two
     stage.sql("DROP TABLE {C}")
     stage.sql(WITHOUT_WAL)
+    process.send_signal(signal.SIGCONT)
     street.release()
     run = finished(process)
     kept = kept_of_a_held_run(stage)

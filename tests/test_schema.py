@@ -556,6 +556,46 @@ def test_all_conflicts_are_said_at_once(questdb: QuestDB) -> None:
     ]
 
 
+class Meddled(Client):
+    """A client whose tables somebody else changes just before a statement that begins like that."""
+
+    def __init__(self, questdb: QuestDB, before: str, *does: str) -> None:
+        super().__init__(parse_conf(questdb.conf, "test"))
+        self._questdb, self._before, self._does = questdb, before, [*does]
+
+    def _exec(self, sql: str) -> dict[str, Any]:
+        if sql.startswith(self._before):
+            for statement in self._does:
+                self._questdb.sql(statement)
+            self._does = []
+        return super()._exec(sql)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("before", ["SHOW COLUMNS FROM", "ALTER TABLE"])
+def test_a_table_that_is_dropped_while_we_look_is_made(questdb: QuestDB, before: str) -> None:
+    """Between two questions, or before a column is added."""
+    schema = fresh("gone")
+    name = schema.containers.name
+    questdb.sql(f"CREATE TABLE {name} (host SYMBOL, timestamp TIMESTAMP) {DAY} WAL")
+    client = Meddled(questdb, f'{before} "{name}"', f"DROP TABLE {name}")
+    done = ensure(client, schema)
+    assert set(done) == {create_statement(table) for table in schema.tables}
+    assert inspect(client, schema) == Plan()
+
+
+@pytest.mark.e2e
+def test_a_table_that_is_made_anew_while_we_look_is_looked_at(questdb: QuestDB) -> None:
+    """What took its place has the conflict."""
+    schema = fresh("swapped")
+    ensure(client_of(questdb), schema)
+    name = schema.containers.name
+    again = f"CREATE TABLE {name} (host SYMBOL, timestamp TIMESTAMP) {DAY} BYPASS WAL"
+    client = Meddled(questdb, f'SHOW COLUMNS FROM "{name}"', f"DROP TABLE {name}", again)
+    with pytest.raises(SchemaError, match="has no WAL"):
+        ensure(client, schema)
+
+
 # --- what is not QuestDB, or does not want us
 
 UNAUTHORIZED = answer(401, "Unauthorized\r\n", "text/plain; charset=utf-8")
