@@ -47,7 +47,7 @@ Exit status:
   3  some hosts failed
   4  rows are kept in the spool, for the next run to send; or data was not
      printed (a full disk)
-  5  every host failed
+  5  every host failed, and of none was even a part read
   6  another run of the same --name is under way
   7  rows were refused or dropped
   130, 143  interrupted

@@ -327,7 +327,7 @@ def schema_of(names: TableNames, labels: Sequence[str] = ()) -> Schema:
     )
 
 
-_OF_QUESTIONS = ("time", "samples", "sweeps", "mean", "peak", "part", "next_time", "of_all")
+_OF_QUESTIONS = ("time", "samples", "sweeps", "mean", "most", "peak", "part", "next_time", "of_all")
 _OF_VIEWS = ("_sum", "_count", "_max")
 
 

@@ -20,12 +20,12 @@ from fleet.dashboards import sql
 from fleet.dashboards.render import Names, files, filled
 from fleet.questdb_conf import parse_conf
 from fleet.questdb_http import Client
-from fleet.tables import schema_of
+from fleet.tables import reserved_names, schema_of
 from tests.asked import Answer, Asked
 from tests.grafana import ALL, Chosen, Question, Range, expanded, questions
 from tests.history import END, INTERVAL, LABELS, LATE, day, deliver, history, names_of
 from tests.lab.questdb import QuestDB
-from tests.lab.waiting import poll
+from tests.lab.waiting import LabError, poll
 from tests.truths import ORDERED, TRUTHS
 
 pytestmark = pytest.mark.e2e
@@ -115,6 +115,38 @@ def fleet(questdb: QuestDB, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         questdb.sql(f'DROP MATERIALIZED VIEW "{views.view_name(tables.containers, size)}"')
     for table in ours.tables:
         questdb.sql(f'DROP TABLE "{table.name}"')
+
+
+def test_no_permitted_label_breaks_a_question(questdb: QuestDB, tmp_path: Path) -> None:
+    """Labels with every name that some question gives to a column of its own: each is refused in an
+    inventory, or all questions can be asked.
+    """
+    given = {name for file in files(Names()).values() for name in re.findall(r"AS (\w+)", file)}
+    labels = tuple(sorted({name.lower() for name in given} - reserved_names() - {"int", "long"}))
+    assert len(labels) > 10
+    tables = names_of("labelled")
+    names = Names(tables=tables, labels=labels, interval_s=int(INTERVAL.total_seconds()))
+    ours, client = schema_of(tables, labels), Client(parse_conf(questdb.conf, "test"))
+    schema.ensure(client, ours)
+    views.ensure(client, tables.containers, labels)
+    for path, text in files(names).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    chosen = dict.fromkeys((*labels, "host", "service", "container"), ALL)
+    refused = set()
+    try:
+        for question in questions(tmp_path):
+            for span in (SPANS["6 hours"], SPANS["30 days"]):
+                try:
+                    questdb.sql(expanded(question.sql, span, {**chosen, "host": ["web1"]}))
+                except LabError as error:
+                    refused.add(str(error)[-80:])
+    finally:
+        for size in views.SIZES:
+            questdb.sql(f'DROP MATERIALIZED VIEW "{views.view_name(tables.containers, size)}"')
+        for table in ours.tables:
+            questdb.sql(f'DROP TABLE "{table.name}"')
+    assert refused == set()
 
 
 def _counts(wanted: int, rows: list[dict[str, Any]]) -> bool:

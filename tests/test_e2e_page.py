@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -110,15 +111,20 @@ def _nodes(steps: Iterable[int]) -> Iterator[dict[str, Cell]]:
 
 
 def _disks() -> Iterator[dict[str, Cell]]:
-    """Two disks of `web1`, one of which is emptied; one of `odd`'s, with a hostile name; one of
-    which nothing is known.
+    """Of `web1`: one disk that is emptied, one that is full but for what is kept back for root,
+    one whose newest row knows less, one of which nothing is known and one that cannot be; of `odd`
+    one with a hostile name, and no size.
     """
     for step, used in enumerate((95.0, 96.5, 20.0)):
         at = SINCE + timedelta(minutes=5 * step)
         disk: dict[str, Cell] = {"host": "web1", "size": 2.0**40, "timestamp": at}
-        yield disk | {"mount": "/", "used_percentage": used, "available": 2.0**39}
-        yield disk | {"mount": "/data", "used_percentage": 50.0 + step, "available": 2.0**38}
+        rest = 2.0**40 * (100 - used) / 100
+        yield disk | {"mount": "/", "used_percentage": used, "available": rest}
+        yield disk | {"mount": "/data", "used_percentage": 93.75, "available": 0.0}
+        known = 50.0 if step < 2 else None
+        yield disk | {"mount": "/dim", "used_percentage": known, "available": 2.0**39}
         yield {"host": "web1", "mount": "/lost", "timestamp": at}
+        yield disk | {"mount": "/odd", "used_percentage": 103.0, "available": -5.0}
         yield {"host": ODD, "mount": IMAGE, "used_percentage": 99.0, "timestamp": at}
 
 
@@ -236,15 +242,17 @@ def test_machines_and_disks_are_told(page: Path) -> None:
     lines = {line["name"]: line["values"][:4] for line in machines["chart-2-2"]["lines"]}
     assert lines == {
         f"{spelled} {IMAGE}": [99, 99, 99, None],
+        "web1 /data": [100, 100, 100, None],
         "web1 /": [95, 96.5, 20, None],
-        "web1 /data": [50, 51, 52, None],
+        "web1 /dim": [50, 50, None, None],
     }
     part = text.partition('<section class="card disks">')[2].partition("</table>")[0]
     said = [cell.strip() for cell in Parsed(part.partition("<tbody>")[2]).texts if cell.strip()]
     assert said == [
+        *("web1", "/data", "100.0%", "100.0%", "0B", "1.0TiB"),
         *(spelled, IMAGE, "99.0%", "99.0%", "-", "-"),
-        *("web1", "/", "96.5%", "20.0%", "512.0GiB", "1.0TiB"),
-        *("web1", "/data", "52.0%", "52.0%", "256.0GiB", "1.0TiB"),
+        *("web1", "/", "96.5%", "20.0%", "819.2GiB", "1.0TiB"),
+        *("web1", "/dim", "50.0%", "-", "512.0GiB", "1.0TiB"),
     ]
 
 
@@ -522,11 +530,11 @@ def test_a_page_has_its_bounds_and_says_so(questdb: QuestDB) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout) < 8e6
     said = "\n".join(Parsed(done.stdout).texts)
-    assert "The 20 hosts with the highest mean; 3 hosts more are left out." in said
-    assert "The 20 containers with the highest mean; 5 containers more are left out." in said
-    assert "37 containers more are left out." in said
+    assert "The 20 hosts with the highest mean; 3 more hosts are left out." in said
+    assert "The 20 containers with the highest mean; 5 more containers are left out." in said
+    assert "37 more containers are left out." in said
     assert "The newest 100; 44 older events are left out." in said
-    assert "13 hosts more with containers are left out" in said
+    assert "13 more hosts are left out, with containers" in said
     assert '"job (job-23)"' in done.stdout
 
 
@@ -676,6 +684,80 @@ def test_only_columns_that_it_reads_are_asked_for(questdb: QuestDB, tmp_path: Pa
     done = told(questdb, schema, tmp_path / "r.html")
     assert done.returncode == 2
     assert f"{schema.containers.name!r} has no column 'cpu'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [("disks", "size"), ("disks", "used_percentage"), ("nodes", "load1"), ("containers", "cpu")],
+)
+def test_a_column_that_holds_something_else_is_said(
+    questdb: QuestDB, tmp_path: Path, kind: str, column: str
+) -> None:
+    """In one sentence, and before any figure is made of it."""
+    schema = fresh()
+    table = getattr(schema, kind)
+    statement = create_statement(table).replace(f'"{column}" DOUBLE', f'"{column}" VARCHAR')
+    questdb.sql(statement)
+    history.store(questdb, replace(schema, **{kind: replace(table, columns=())}))
+    done = told(questdb, schema, tmp_path / "r.html")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    said = f"{table.name}.{column} is VARCHAR, fleet writes DOUBLE: `fleet schema`"
+    assert said in done.stderr
+
+
+def test_names_that_are_long_are_asked_for_in_parts(questdb: QuestDB, tmp_path: Path) -> None:
+    """Twenty hosts whose names would not fit into one question."""
+    schema = fresh()
+    hosts = [f"{number:02}" + "\u9577" * 200 for number in range(20)]
+    at = SINCE + timedelta(minutes=10)
+    nodes = [{"host": host, "cpus": 2, "load1": 1.0, "timestamp": at} for host in hosts]
+    disks = [
+        {"host": host, "mount": "/", "used_percentage": 5.0, "timestamp": at} for host in hosts
+    ]
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, [visit(host, at) for host in hosts]),
+        history.rows(schema.containers, [sample(host, "app", at, 5.0) for host in hosts]),
+        history.rows(schema.nodes, nodes),
+        history.rows(schema.disks, disks),
+    )
+    done = told(questdb, schema, tmp_path / "r.html")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(Parsed((tmp_path / "r.html").read_text()).scripts[0])
+    for chart in ("chart-1-0", "chart-2-0", "chart-2-2"):
+        assert len(data["charts"][chart]["lines"]) == 20
+
+
+def test_wide_tables_fit_on_paper(questdb: QuestDB, tmp_path: Path, browser: Any) -> None:
+    """With twenty lines of long names every column of an open table is within the sheet."""
+    schema = fresh()
+    hosts = [f"ip-10-0-{number}-17.eu-west-1.compute.internal" for number in range(20)]
+    at = SINCE + timedelta(minutes=10)
+    disks = [
+        {"host": host, "mount": "/var/lib/docker", "used_percentage": 5.0, "timestamp": at}
+        for host in hosts
+    ]
+    history.store(
+        questdb,
+        schema,
+        history.rows(schema.hosts, [visit(host, at) for host in hosts]),
+        history.rows(schema.containers, [sample(host, "app", at, 1234.5) for host in hosts]),
+        history.rows(schema.disks, disks),
+    )
+    assert told(questdb, schema, tmp_path / "r.html").returncode == 0
+    sheet = {"width": 718, "height": 1000}  # A4 without its margins, at 96 dots an inch
+    with browser.new_context(viewport=sheet) as context:
+        tab = context.new_page()
+        shown(tab, tmp_path / "r.html")
+        tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        tab.emulate_media(media="print")
+        cells = "(all) => Math.max(...all.map((one) => one.getBoundingClientRect().right))"
+        for chart in ("chart-1-0", "chart-2-2"):
+            row = tab.locator(f"#{chart} ~ details tr").nth(1).locator("td")
+            poll(lambda row=row: row.count() == 20, 5, "the table")
+            assert row.evaluate_all(cells) <= sheet["width"]
+        assert tab.evaluate("document.documentElement.scrollWidth") == sheet["width"]
 
 
 def test_numbers_of_containers_are_there_when_they_are_opened(page: Path, browser: Any) -> None:

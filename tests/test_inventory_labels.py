@@ -105,7 +105,8 @@ def test_values_that_can_be_none() -> None:
 def test_names_that_are_taken() -> None:
     """A column of ours, in whatever case, is no label."""
     assert message("all: {hosts: {a: }, vars: {fleet_labels: [env, Host]}}") == (
-        "inv.yaml:1:48: fleet_labels names 'Host', which is a column of fleet's own"
+        "inv.yaml:1:48: fleet_labels names 'Host', which is a column of fleet's own, "
+        "or of its dashboards"
     )
 
 

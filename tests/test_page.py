@@ -381,12 +381,12 @@ def test_null_is_a_gap_in_the_lines_and_a_dash_in_the_table():
 def test_what_is_left_out_is_said():
     """Of lines, of top tables, of events, of hosts, each in words."""
     said = " ".join(Parsed(_page(_facts(strips=_facts().strips[:1]))).texts)
-    assert "7 containers more are left out" in said
-    assert "28 containers more are left out" in said
-    assert "10 disks more are left out" in said
+    assert "7 more containers are left out" in said
+    assert "28 more containers are left out" in said
+    assert "10 more disks are left out" in said
     assert "198 older events are left out" in said
-    assert "90 hosts more with containers are left out" in said
-    assert "1 host more are left out, 1 of them not ok now" in said
+    assert "90 more hosts are left out, with containers" in said
+    assert "1 more host is left out, 1 of them not ok now" in said
 
 
 def test_what_did_not_happen_is_known_or_not():

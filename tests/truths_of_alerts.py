@@ -7,6 +7,11 @@ from tests.asked import LATELY_S, Answer, Asked, Truth, failed, grouped, newest
 from tests.history import INTERVAL, LIVES
 
 
+def _away(asked: Asked) -> set[str]:
+    """Hosts that nobody is told of."""
+    return {row["host"] for row in newest(asked.rows("hosts"), "host") if row["maintenance"]}
+
+
 def _host_not_ok(asked: Asked) -> Answer:
     groups = grouped(asked.rows("hosts"), lambda row: row["host"])
     old = asked.span.end - 3 * INTERVAL
@@ -36,6 +41,7 @@ def _key_changed(asked: Asked) -> Answer:
         (row["host"], 1)
         for row in newest(asked.rows("hosts"), "host")
         if row["status"] == "host_key_changed" and row["timestamp"] >= old
+        if row["host"] not in _away(asked)
     ]
 
 
@@ -52,7 +58,7 @@ def _memory_near_limit(asked: Asked) -> Answer:
         ):
             key = row["host"], row["name"]
             most[key] = max(most.get(key, 0), row["memory_percentage"])
-    return [(*key, value) for key, value in most.items()]
+    return [(*key, value) for key, value in most.items() if key[0] not in _away(asked)]
 
 
 def _vanished(asked: Asked) -> Answer:
@@ -61,6 +67,8 @@ def _vanished(asked: Asked) -> Answer:
     """
     found = []
     for life in LIVES:
+        if life.host in _away(asked):
+            continue
         lately = asked.span.end - timedelta(seconds=LATELY_S)
         if life.ended is None or not lately <= life.ended <= asked.span.end:
             continue
@@ -99,7 +107,7 @@ def _restarting(asked: Asked) -> Answer:
             and any(time < moment for time in seen)
             and moment > since - INTERVAL
         ]
-        if len(counted) >= 3:
+        if len(counted) >= 3 and life.host not in _away(asked):
             found.append((life.host, life.name_at(asked.span.end), len(counted)))
     return found
 

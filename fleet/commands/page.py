@@ -54,6 +54,7 @@ def command(
     from fleet.page.ask import ask
     from fleet.page.facts import Heading
     from fleet.page.span import span_of
+    from fleet.page.write import counted
     from fleet.questdb_http import Client
     from fleet.settings import settings_from
     from fleet.tables import schema_of
@@ -83,8 +84,8 @@ def command(
     page = html.page(facts, heading, plotly)
     _write(out, page)
     if out != "-":
-        hosts, sweeps = len(facts.hosts), facts.sweeps
-        say(f"fleet: {out}: {hosts} hosts, {sweeps} sweeps; {len(page) / 1e6:.1f} MB")
+        hosts, sweeps = counted(len(facts.hosts), "host"), counted(facts.sweeps, "sweep")
+        say(f"fleet: {out}: {hosts}, {sweeps}; {len(page) / 1e6:.1f} MB")
     return 0
 
 

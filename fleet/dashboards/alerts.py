@@ -1,7 +1,8 @@
 """Alert rules: what somebody should be told of, each a question whose rows are what is wrong.
 
 A rule's question lists offenders alone, with one number that says how bad it is, and no row where
-nothing is wrong.
+nothing is wrong. Hosts whose newest visit was in maintenance are no offenders, nor are their
+containers.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from fleet.dashboards.common import CONTAINERS, FLEET, HOST
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: rows of `question` whose number is over `limit`, held for `minutes`, over the
+    """One rule: rows of `question` whose number is over `limit`, `held` for so long, over the
     last `range_s` seconds, a token. `summary` and `description` are Grafana's templates; `page` and
     `panel` are the path and the title of what shows more.
     """
@@ -28,7 +29,7 @@ class Rule:
     page: str
     panel: str
     range_s: str = tokens.ALERT_RANGE_S
-    minutes: int = 0
+    held: str = "0m"
 
 
 RULES = (
@@ -38,8 +39,7 @@ RULES = (
         offenders.host_not_ok(),
         1,
         "{{ $labels.host }} was not ok at two sweeps in a row",
-        "fleet check {{ $labels.host }} says what is wrong, and what to do. A host whose inventory "
-        "says fleet_state: maintenance is left out.",
+        "fleet check {{ $labels.host }} says what is wrong, and what to do.",
         "warning",
         HOST,
         "Status over time",
@@ -79,7 +79,7 @@ RULES = (
         "warning",
         CONTAINERS,
         "Memory, in percent of its limit",
-        minutes=10,
+        held="10m",
     ),
     Rule(
         "fleet-container-vanished",
@@ -92,7 +92,7 @@ RULES = (
         "warning",
         HOST,
         "State changes",
-        minutes=10,
+        held="10m",
     ),
     Rule(
         "fleet-container-restarts",
@@ -112,11 +112,13 @@ RULES = (
         offenders.spool_grows(),
         0,
         "Job {{ $labels.name }} keeps {{ $values.A.Value }} rows on disk, more at each sweep",
-        "QuestDB does not take them, or not fast enough: fleet spool shows them on the central "
-        "host.",
+        "QuestDB does not take them fast enough: fleet spool shows them on the central host. While "
+        "it takes none at all there are no rows to see this by, and the rule of missing sweeps "
+        "tells.",
         "warning",
         FLEET,
         "Rows waiting in the spool",
+        held=f"{tokens.intervals(2)}s",
     ),
 )
 
@@ -165,7 +167,7 @@ def _provisioned(rule: Rule, panel: int) -> dict[str, object]:
         "title": rule.title,
         "condition": "B",
         "data": [question, over],
-        "for": f"{rule.minutes}m",
+        "for": rule.held,
         "noDataState": "OK",
         "execErrState": "Error",
         "labels": {"severity": rule.severity, "source": "fleet"},

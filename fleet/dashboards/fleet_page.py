@@ -66,7 +66,7 @@ def _hosts_now() -> list[Panel]:
     return [
         figure(
             "Hosts ok",
-            "Hosts whose newest visit read everything.",
+            "Hosts whose newest visit read everything, those in maintenance among them.",
             "short",
             _newest("count() AS hosts", "status = 'ok'"),
             steps(good=BLUE),
@@ -278,7 +278,8 @@ def _sweeps() -> list[Panel]:
         ),
         lines(
             "Rows waiting in the spool",
-            "Rows of earlier sweeps on the central host's disk when a sweep was over, by job.",
+            "Rows of earlier sweeps on the central host's disk when a sweep was over, by job. It "
+            "sends them after its own, so those of the newest figure may have gone since.",
             "short",
             of_jobs("last(spooled)", "rows"),
             name="${__field.labels.name}",

@@ -19,6 +19,19 @@ def _since(seconds: str) -> str:
     return f"dateadd('s', -{seconds}, $__toTime)"
 
 
+def _nobody_away(question: str) -> str:
+    """A question without the hosts whose newest visit was in maintenance."""
+    newest = (
+        f"SELECT host, maintenance FROM {_VISITS} WHERE {sql.TIME} "
+        "LATEST ON timestamp PARTITION BY host"
+    )
+    away = f"SELECT host AS away FROM ({newest}) WHERE maintenance"
+    return (
+        f"SELECT found.* FROM ({question}) found LEFT JOIN ({away}) aways "
+        "ON found.host = aways.away WHERE away IS NULL"
+    )
+
+
 def host_not_ok() -> str:
     """Hosts whose two newest visits were not ok, the last of them within three intervals."""
     visits = (
@@ -63,12 +76,12 @@ def no_sweep() -> str:
 def host_key_changed() -> str:
     """Hosts whose newest visit found another host key."""
     newest = (
-        f"SELECT host, status, timestamp FROM {_VISITS} WHERE {sql.TIME} "
+        f"SELECT host, status, maintenance, timestamp FROM {_VISITS} WHERE {sql.TIME} "
         "LATEST ON timestamp PARTITION BY host"
     )
     return (
         f"SELECT host, count() AS changed FROM ({newest}) WHERE status = 'host_key_changed' "
-        f"AND timestamp >= {_since(tokens.intervals(3))} ORDER BY host"
+        f"AND NOT maintenance AND timestamp >= {_since(tokens.intervals(3))} ORDER BY host"
     )
 
 
@@ -81,7 +94,7 @@ def memory_near_limit() -> str:
     visits = (
         f"SELECT host, max(timestamp) AS seen FROM {_VISITS} WHERE {sql.TIME} AND containers > 0"
     )
-    return (
+    return _nobody_away(
         "SELECT found.host AS host, name, max(memory_percentage) AS memory "
         f"FROM ({newest}) found JOIN ({visits}) visits ON found.host = visits.host "
         "WHERE memory_percentage > 90 AND timestamp >= seen "
@@ -116,7 +129,7 @@ def vanished() -> str:
         "LATEST ON timestamp PARTITION BY host, container"
     )
     there = f"SELECT host, what, count() AS n FROM ({newest}) WHERE state IN ({_words(_ALIVE)})"
-    return (
+    return _nobody_away(
         "SELECT gone.host AS host, gone.name AS name, count() AS vanished "
         f"FROM ({gone}) gone LEFT JOIN ({there}) there "
         "ON gone.host = there.host AND gone.what = there.what WHERE n IS NULL ORDER BY host, name"
@@ -137,7 +150,7 @@ def restarting() -> str:
         f"sum(CASE WHEN restarts > had AND {is_near} THEN restarts - had ELSE 0 END) AS restarts "
         f"FROM ({pairs}) WHERE timestamp >= {_since(tokens.LATELY_S)}"
     )
-    return (
+    return _nobody_away(
         f"SELECT host, name, max(restarts) AS restarts FROM ({lately}) "
         f"WHERE restarts >= {MANY_RESTARTS} OR state = 'restarting' AND restarts > 0 "
         "ORDER BY host, name"

@@ -103,7 +103,10 @@ class Labels:
         if name in self._labels:
             return
         if name.lower() in self._reserved:
-            raise error(node, f"{LABELS} names {name!r}, which is a column of fleet's own")
+            raise error(
+                node,
+                f"{LABELS} names {name!r}, which is a column of fleet's own, or of its dashboards",
+            )
         for other in self._labels:
             if other.lower() == name.lower():
                 raise error(

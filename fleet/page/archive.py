@@ -17,6 +17,19 @@ ANSWER_BYTES = 3_000_000
 """What an answer may have at the most, by our count: less than the client takes."""
 
 
+_TEXTS = ("SYMBOL", "VARCHAR", "STRING")
+_NUMBERS = ("DOUBLE", "FLOAT", "LONG", "INT", "SHORT", "BYTE")
+_READABLE = {
+    "SYMBOL": _TEXTS,
+    "VARCHAR": _TEXTS,
+    "DOUBLE": _NUMBERS,
+    "LONG": _NUMBERS,
+    "BOOLEAN": ("BOOLEAN",),
+    "TIMESTAMP": ("TIMESTAMP", "TIMESTAMP_NS"),
+}
+"""What we write → the types of columns that questions can be asked of as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
     """The tables, the range, and the hosts that are asked about (`hosts`, an SQL condition; empty
@@ -60,16 +73,28 @@ class Archive:
         return f"FROM {identifier(table.name)} WHERE {' AND '.join(asked)}"
 
     def require(self, table: Table[Any], needed: Sequence[str]) -> None:
-        """Raise `UsageError` for a table or a column that is needed and not there."""
+        """Raise `UsageError` for a table or a column that is needed, and is not there or holds
+        something else.
+        """
         there = {row["table_name"].lower() for row in self.ask("SELECT table_name FROM tables()")}
-        cure = "`fleet schema --apply` makes it, as collect does"
+        cure = "`fleet schema --apply`, with the same names of tables, makes it, as collect does"
         if table.name.lower() not in there:
             raise UsageError(f"QuestDB has no table {table.name!r}: {cure}")
         shown = self.ask(f"SHOW COLUMNS FROM {identifier(table.name)}")
-        columns = {row["column"].lower() for row in shown}
-        lacking = [name for name in (*table.keys, *needed) if name.lower() not in columns]
-        if lacking:
-            raise UsageError(f"{table.name!r} has no column {lacking[0]!r}: {cure}")
+        types = {row["column"].lower(): row["type"] for row in shown}
+        ours = {column.name: column.type for column in table.columns}
+        for name in (*table.keys, *needed):
+            found = types.get(name.lower())
+            if found is None:
+                raise UsageError(
+                    f"{table.name!r} has no column {name!r}: {cure}; if the table is not fleet's, "
+                    "give fleet another name for it"
+                )
+            if found not in _READABLE[ours[name]]:
+                raise UsageError(
+                    f"{table.name}.{name} is {found}, fleet writes {ours[name]}: `fleet schema`, "
+                    "with the same names of tables, says what to do"
+                )
 
 
 def text(value: str) -> str:
@@ -102,13 +127,18 @@ def bucket(grid: Grid) -> str:
     return f"timestamp_floor('{grid.width.text}', timestamp) b"
 
 
-def in_parts(names: Sequence[str], rows_each: int) -> Iterator[list[str]]:
-    """Names in parts, each so small that an answer of `rows_each` rows for each fits."""
+def in_parts(names: Sequence[str], rows_each: int, named: int = 1) -> Iterator[list[str]]:
+    """Names in parts, each so small that a question that lists them so many times (`named`) fits,
+    and an answer of `rows_each` rows for each.
+    """
+    longest = LIST_MAX_BYTES // named
     part: list[str] = []
     size = 0
     for name in names:
         cost = rows_each * (120 + 6 * len(name))
-        if part and (size + cost > ANSWER_BYTES or len(quote_plus(listed(part))) > LIST_MAX_BYTES):
+        if part and (
+            size + cost > ANSWER_BYTES or len(quote_plus(listed([*part, name]))) > longest
+        ):
             yield part
             part, size = [], 0
         part.append(name)

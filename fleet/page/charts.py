@@ -6,7 +6,7 @@ from typing import Any
 from fleet.errors import spelled
 from fleet.page.facts import LINES_MAX, Chart, Facts, Group, Series
 from fleet.page.span import Grid
-from fleet.page.write import counted, figure, minute, moment, short, text
+from fleet.page.write import counted, figure, minute, moment, more_left_out, short, text
 
 _BEFORE_MINUTES = 60
 
@@ -87,7 +87,7 @@ def _chart(group: Group, chart: Chart, place: str, grid: Grid) -> Iterator[str]:
     if chart.left_out > 0:
         yield (
             f'<p class="note">The {len(chart.series)} {chart.of} with the highest mean; '
-            f"{counted(chart.left_out, chart.of[:-1])} more are left out.</p>"
+            f"{more_left_out(chart.left_out, chart.of[:-1])}.</p>"
         )
     yield "</figcaption>"
     if not chart.series:

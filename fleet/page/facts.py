@@ -130,7 +130,7 @@ class Disk:
     host: str
     mount: str
     most: float
-    used: float
+    used: float | None
     available: float | None
     size: float | None
 

@@ -6,7 +6,17 @@ from itertools import groupby
 
 from fleet.page.facts import DETAILED_MAX, LOOK_BACK, MAINTENANCE, OK, TIMES_MAX, Facts, Strip, Top
 from fleet.page.span import Grid
-from fleet.page.write import counted, figure, lasting, moment, share, text
+from fleet.page.write import (
+    counted,
+    figure,
+    lasting,
+    moment,
+    more_left_out,
+    share,
+    share_of,
+    text,
+)
+from fleet.report import UNKNOWN
 from fleet.status import Status
 
 NO_DATA = "no data"
@@ -67,10 +77,7 @@ def strips(facts: Facts) -> Iterator[str]:
     if len(facts.strips) < len(facts.hosts):
         out = facts.hosts[len(facts.strips) :]
         bad = sum(not host.well and not host.maintenance for host in out)
-        yield (
-            f'<p class="note">{counted(len(out), "host")} more are left out, '
-            f"{bad} of them not ok now.</p>"
-        )
+        yield (f'<p class="note">{more_left_out(len(out), "host")}, {bad} of them not ok now.</p>')
     yield '<div class="strips">'
     for strip in facts.strips:
         yield from _strip(strip, grid)
@@ -167,20 +174,28 @@ def disks(facts: Facts) -> Iterator[str]:
     if not facts.disks:
         yield '<p class="nothing">No disk is known in this range.</p></section>'
         return
-    yield '<p class="note">By the most that was in use; the rest is of the newest row.</p>'
+    yield (
+        "<p class=note>Of what programs without root's rights can have, as df counts; "
+        "by the most that was in use.</p>"
+    )
     left_out = facts.disk_count - len(facts.disks)
     if left_out > 0:
-        yield f'<p class="note">{counted(left_out, "disk")} more are left out.</p>'
+        yield f'<p class="note">{more_left_out(left_out, "disk")}.</p>'
     yield '<div class="scroll"><table class="top"><thead><tr><th>host<th>mounted at'
-    yield '<th class="right">max<th class="right">at last<th class="right">free'
-    yield '<th class="right">of<tbody>'
+    yield '<th class="right">most in use<th class="right">at last<th class="right">free at last'
+    yield '<th class="right">size<tbody>'
     for disk in facts.disks:
         yield (
             f'<tr><th>{text(disk.host)}<td class="text">{text(disk.mount)}'
-            f"<td>{figure(disk.most, 'percent')}<td>{figure(disk.used, 'percent')}"
+            f"<td>{_part(disk.most)}<td>{_part(disk.used)}"
             f"<td>{figure(disk.available, 'bytes')}<td>{figure(disk.size, 'bytes')}"
         )
     yield "</table></div></section>"
+
+
+def _part(percent: float | None) -> str:
+    """What is not quite full, or empty, is not said to be."""
+    return UNKNOWN if percent is None else share_of(percent)
 
 
 def _top(top: Top) -> Iterator[str]:
@@ -190,7 +205,7 @@ def _top(top: Top) -> Iterator[str]:
         return
     left_out = top.total - len(top.rows)
     if left_out > 0:
-        yield f'<p class="note">{counted(left_out, "container")} more are left out.</p>'
+        yield f'<p class="note">{more_left_out(left_out, "container")}.</p>'
     yield '<div class="scroll"><table class="top"><thead><tr><th>host<th>container'
     yield '<th class="right">mean<th class="right">max<tbody>'
     for row in top.rows:
@@ -243,6 +258,6 @@ def left_out(facts: Facts) -> Iterator[str]:
     if facts.hosts_left_out:
         yield (
             f'<p class="note">Containers are drawn for {DETAILED_MAX} hosts, the busiest by CPU; '
-            f"{counted(facts.hosts_left_out, 'host')} more with containers are left out. A "
+            f"{more_left_out(facts.hosts_left_out, 'host')}, with containers. A "
             "pattern asks for others: fleet report PATTERN.</p>"
         )

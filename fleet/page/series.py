@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fleet.page.archive import Archive, bucket, listed, text, time_of
+from fleet.page.archive import Archive, bucket, in_parts, listed, text, time_of
 from fleet.page.facts import (
     DETAILED_MAX,
     LINES_MAX,
@@ -170,8 +170,10 @@ def _of_hosts(
 ) -> Chart:
     lines: tuple[Series, ...] = ()
     if names:
-        sums = _sums(archive, grid, [metric], f"host IN ({listed(names)})")
-        rows = archive.ask(f"SELECT host, b, {metric.name} v FROM {sums}")
+        rows = []
+        for part in in_parts(names, grid.count, named=2):
+            sums = _sums(archive, grid, [metric], f"host IN ({listed(part)})")
+            rows += archive.ask(f"SELECT host, b, {metric.name} v FROM {sums}")
         lines = _lines(grid, [(name, name) for name in names], rows, "host")
     return Chart(metric.title, metric.form, lines, count - len(names), "hosts")
 

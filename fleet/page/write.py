@@ -48,10 +48,14 @@ def share(part: int, whole: int) -> str:
     """A share in percent; what is more than none is never 0, what is less than all never 100."""
     if not whole:
         return UNKNOWN
-    percent = 100 * part / whole
-    if part and percent < 0.1:
+    return share_of(100 * part / whole)
+
+
+def share_of(percent: float) -> str:
+    """Percent of a whole; what is more than none is never 0, what is less than all never 100."""
+    if 0 < percent < 0.1:
         return "<0.1%"
-    if part < whole and percent > 99.9:
+    if 99.9 < percent < 100:
         return ">99.9%"
     return f"{percent:.3g}%" if percent < 10 else f"{percent:.1f}%"
 
@@ -59,6 +63,11 @@ def share(part: int, whole: int) -> str:
 def counted(number: int, what: str) -> str:
     """`1 host`, `2 hosts`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def more_left_out(number: int, what: str) -> str:
+    """`1 more host is left out`, `2 more hosts are left out`."""
+    return f"{number:,} more {what}{' is' if number == 1 else 's are'} left out"
 
 
 def inside_script(value: Any) -> str:
