@@ -326,6 +326,9 @@ def test_rules_look_back_over_several_sweeps(interval_s, lately, week):
     }
     assert ranges.pop("No sweep for three intervals") == week
     assert set(ranges.values()) == {lately + max(7200, 2 * interval_s)}
+    held = {rule["title"]: rule["for"] for rule in group["rules"]}
+    assert held["Spool grows"] == f"{2 * interval_s}s", "longer than an outage that is over shows"
+    assert held["Host not ok for two sweeps"] == "0m"
 
 
 def test_the_page_of_one_host_is_reached_without_others_variables():

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,7 +16,7 @@ from tests.command import FLEET, fleet
 from tests.conftest import MakeNode
 from tests.lab import doors
 from tests.lab.inventory import write_inventory
-from tests.lab.lab import Lab
+from tests.lab.lab import PROJECT, Lab
 from tests.lab.node import Node
 from tests.lab.sshd import make_key
 from tests.lab.standin import crowd, script
@@ -132,6 +134,25 @@ def test_from_console_to_visit(site: Site, make_node: MakeNode) -> None:
     argv += ["-p", str(node.port), "-i", str(node.key_file), f"{node.user}@{node.address}", "id"]
     ssh = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=30)
     assert ssh.returncode == 0, ssh.stderr
+
+
+def test_many_consoles(site: Site, make_node: MakeNode) -> None:
+    """The loop of docs/production.md records the keys of all hosts whose consoles vouch for them."""
+    nodes = [make_node(), make_node(), make_node()]
+    site.hosts({f"web{place}": node.variables for place, node in enumerate(nodes)})
+    consoles = site.folder / "consoles"
+    consoles.mkdir()
+    for place, node in enumerate([*nodes[:2], nodes[0]]):  # the third one's is another's
+        (consoles / f"web{place}.txt").write_text(console(node))
+    program = site.file("fleet", f'#!/bin/sh\nexec {shlex.join(map(str, FLEET))} "$@"\n')
+    program.chmod(0o755)
+    page = (PROJECT / "docs/production.md").read_text()
+    (loop,) = re.findall(r"^for file in consoles.*", page, re.MULTILINE)
+    environment = {**os.environ, "PATH": f"{site.folder}:{os.environ['PATH']}"}
+    environment |= {"HOME": str(site.folder), "FLEET_STATE_DIR": str(site.state)}
+    subprocess.run(["sh", "-c", loop], cwd=site.folder, env=environment, check=False, timeout=60)
+    lines = site.recorded.read_text().splitlines()[1:]
+    assert lines == sorted("".join(node.known_hosts_line for node in nodes[:2]).splitlines())
 
 
 def test_standard_input(site: Site, make_node: MakeNode) -> None:
