@@ -137,7 +137,7 @@ def test_from_console_to_visit(site: Site, make_node: MakeNode) -> None:
 
 
 def test_many_consoles(site: Site, make_node: MakeNode) -> None:
-    """The loop of docs/production.md records the keys of all hosts whose consoles vouch for them."""
+    """The loop of docs/production.md records the keys of hosts whose consoles vouch for them."""
     nodes = [make_node(), make_node(), make_node()]
     site.hosts({f"web{place}": node.variables for place, node in enumerate(nodes)})
     consoles = site.folder / "consoles"
