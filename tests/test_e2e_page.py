@@ -705,23 +705,26 @@ def test_a_column_that_holds_something_else_is_said(
     assert said in done.stderr
 
 
-def test_names_that_are_long_are_asked_for_in_parts(questdb: QuestDB, tmp_path: Path) -> None:
-    """Twenty hosts whose names would not fit into one question."""
-    schema = fresh()
-    hosts = [f"{number:02}" + "\u9577" * 200 for number in range(20)]
-    at = SINCE + timedelta(minutes=10)
-    nodes = [{"host": host, "cpus": 2, "load1": 1.0, "timestamp": at} for host in hosts]
-    disks = [
-        {"host": host, "mount": "/", "used_percentage": 5.0, "timestamp": at} for host in hosts
-    ]
+def one_sweep(questdb: QuestDB, hosts: list[str], mount: str) -> Schema:
+    """Tables in which each host has one visit, a container, a load and a disk."""
+    schema, at = fresh(), SINCE + timedelta(minutes=10)
+    each: list[dict[str, Cell]] = [{"host": host, "timestamp": at} for host in hosts]
     history.store(
         questdb,
         schema,
         history.rows(schema.hosts, [visit(host, at) for host in hosts]),
-        history.rows(schema.containers, [sample(host, "app", at, 5.0) for host in hosts]),
-        history.rows(schema.nodes, nodes),
-        history.rows(schema.disks, disks),
+        history.rows(schema.containers, [sample(host, "app", at, 1234.5) for host in hosts]),
+        history.rows(schema.nodes, [row | {"cpus": 2, "load1": 1.0} for row in each]),
+        history.rows(
+            schema.disks, [row | {"mount": mount, "used_percentage": 5.0} for row in each]
+        ),
     )
+    return schema
+
+
+def test_names_that_are_long_are_asked_for_in_parts(questdb: QuestDB, tmp_path: Path) -> None:
+    """Twenty hosts whose names would not fit into one question."""
+    schema = one_sweep(questdb, [f"{number:02}" + "\u9577" * 200 for number in range(20)], "/")
     done = told(questdb, schema, tmp_path / "r.html")
     assert done.returncode == 0, done.stderr
     data = json.loads(Parsed((tmp_path / "r.html").read_text()).scripts[0])
@@ -731,20 +734,8 @@ def test_names_that_are_long_are_asked_for_in_parts(questdb: QuestDB, tmp_path: 
 
 def test_wide_tables_fit_on_paper(questdb: QuestDB, tmp_path: Path, browser: Any) -> None:
     """With twenty lines of long names every column of an open table is within the sheet."""
-    schema = fresh()
     hosts = [f"ip-10-0-{number}-17.eu-west-1.compute.internal" for number in range(20)]
-    at = SINCE + timedelta(minutes=10)
-    disks = [
-        {"host": host, "mount": "/var/lib/docker", "used_percentage": 5.0, "timestamp": at}
-        for host in hosts
-    ]
-    history.store(
-        questdb,
-        schema,
-        history.rows(schema.hosts, [visit(host, at) for host in hosts]),
-        history.rows(schema.containers, [sample(host, "app", at, 1234.5) for host in hosts]),
-        history.rows(schema.disks, disks),
-    )
+    schema = one_sweep(questdb, hosts, "/var/lib/docker")
     assert told(questdb, schema, tmp_path / "r.html").returncode == 0
     sheet = {"width": 718, "height": 1000}  # A4 without its margins, at 96 dots an inch
     with browser.new_context(viewport=sheet) as context:
