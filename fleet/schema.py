@@ -223,10 +223,10 @@ def _run(client: Client, statement: str) -> bool:
     try:
         client.execute(statement)
     except QuestDBError as error:
-        # Two at the same time: the server's IF NOT EXISTS looks before the other's column is
-        # there, and its own addition comes after.
         if _IS_GONE in str(error):
             return False
+        # Two at the same time: the server's IF NOT EXISTS looks before the other's column is
+        # there, and its own addition comes after.
         if "duplicate column" not in str(error):
             raise
     return True

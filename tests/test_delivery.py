@@ -181,7 +181,7 @@ def test_visits_are_on_disk_within_a_second(tmp_path: Path) -> None:
             added = time.monotonic()
             delivery.add(visit)
             poll(lambda n=number: len(run.spool.waiting()) == n, 20, "a batch", every_s=0.01)
-            assert time.monotonic() - added < 10  # one, where cores are free
+            assert time.monotonic() - added < 3  # one, where cores are free
         assert run.rows_on_disk() == 5
         report = delivery.finish(sweep, run.noted)
     assert (report.kept, report.sent, report.lost) == (6, 0, 0)
@@ -583,7 +583,7 @@ def test_a_signal_ends_it_within_two_seconds(tmp_path: Path, silent: bool) -> No
         run.noted.handle(signal.SIGTERM, None)
         started = time.monotonic()
         report = delivery.finish(sweep, run.noted)
-        assert time.monotonic() - started < 15  # two, where cores are free
+        assert time.monotonic() - started < 5  # two, where cores are free
     assert (report.kept, report.lost) == (6, 0)
     assert report.lines[0].startswith("6 rows kept in the spool: ")
     assert run.rows_on_disk() == 6

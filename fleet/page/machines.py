@@ -37,12 +37,12 @@ _NOTE = (
 )
 
 
-def groups(archive: Archive, grid: Grid) -> tuple[Group, ...]:
+def groups(archive: Archive, grid: Grid, disk_count: int) -> tuple[Group, ...]:
     """The charts of machines; none where nothing is known of any."""
     charts = (
         _of_nodes(archive, grid, "Load, in percent of the CPUs", _LOAD),
         _of_nodes(archive, grid, "Memory in use", _MEMORY),
-        _of_disks(archive, grid),
+        _of_disks(archive, grid, disk_count),
     )
     known = any(chart.series for chart in charts)
     return (Group("Machines", _NOTE, charts, detailed=True),) if known else ()
@@ -59,17 +59,14 @@ def disks(archive: Archive) -> tuple[tuple[Disk, ...], int]:
     )
     names = ("host", "mount", "most", "used", "available", "size")
     found = tuple(Disk(*(row[name] for name in names)) for row in rows)
-    return found, _disk_count(archive)
+    (count,) = archive.ask(
+        f"SELECT count() n FROM (SELECT DISTINCT host, mount {_known_disks(archive)})"
+    )
+    return found, int(count["n"])
 
 
 def _known_disks(archive: Archive) -> str:
     return archive.rows(archive.schema.disks, f"{_DISK} IS NOT NULL")
-
-
-def _disk_count(archive: Archive) -> int:
-    rows = _known_disks(archive)
-    (row,) = archive.ask(f"SELECT count() n FROM (SELECT DISTINCT host, mount {rows})")
-    return int(row["n"])
 
 
 def _of_nodes(archive: Archive, grid: Grid, title: str, figure: str) -> Chart:
@@ -92,14 +89,13 @@ def _of_nodes(archive: Archive, grid: Grid, title: str, figure: str) -> Chart:
     return Chart(title, "percent", lines, int(count["n"]) - len(lines), "hosts")
 
 
-def _of_disks(archive: Archive, grid: Grid) -> Chart:
+def _of_disks(archive: Archive, grid: Grid, count: int) -> Chart:
     ranked = archive.ask(
         f"SELECT host, mount, avg({_DISK}) mean {_known_disks(archive)} GROUP BY host, mount "
         f"ORDER BY mean DESC, host, mount LIMIT {LINES_MAX}"
     )
     lines = tuple(_of_disk(archive, grid, row["host"], row["mount"]) for row in ranked)
-    left_out = _disk_count(archive) - len(lines)
-    return Chart("Disk space in use", "percent", lines, left_out, "disks")
+    return Chart("Disk space in use", "percent", lines, count - len(lines), "disks")
 
 
 def _of_disk(archive: Archive, grid: Grid, host: str, mount: str) -> Series:

@@ -6,11 +6,6 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-PATIENCE = 3
-"""How many times longer than said a wait may take: what is said is for a machine with nothing else
-to do, and no wait is longer than it must be.
-"""
-
 
 class LabError(Exception):
     """A real part could not be had; the text says which and why."""
@@ -24,10 +19,7 @@ def poll(
     why: Callable[[], str] = lambda: "",
     every_s: float = 0.05,
 ) -> Found:
-    """Ask until the answer is true, and return it; `why` adds what is known to the error. It may
-    take `PATIENCE` times as long as `within_s`.
-    """
-    within_s *= PATIENCE
+    """Ask until the answer is true, and return it; `why` adds what is known to the error."""
     end = time.monotonic() + within_s
     while not (found := condition()):
         if time.monotonic() > end:
